@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# Script of kontor_embed_schema(): SQL files -> one C array. Comment lines ("-- ...") are left out.
+set(body "")
+foreach(file ${FILES})
+    get_filename_component(name ${file} NAME_WE)
+    file(READ ${file} text)
+    string(REGEX REPLACE "(^|\n)--[^\n]*" "\\1" text "${text}")
+    string(REPLACE "[" "<BRACKET>" text "${text}")
+    string(REPLACE ";\n" "<END>" text "${text}\n")
+    string(REPLACE ";" "<SEMICOLON>" text "${text}")
+    string(REPLACE "<END>" ";" statements "${text}")
+    set(number 0)
+    foreach(statement ${statements})
+        string(STRIP "${statement}" statement)
+        if(statement STREQUAL "")
+            continue()
+        endif()
+        math(EXPR number "${number} + 1")
+        string(REPLACE "<SEMICOLON>" ";" statement "${statement}")
+        string(REPLACE "<BRACKET>" "[" statement "${statement}")
+        string(REPLACE "\\" "\\\\" statement "${statement}")
+        string(REPLACE "\"" "\\\"" statement "${statement}")
+        string(REPLACE "\n" "\\n\"\n\t \"" statement "${statement}")
+        string(APPEND body "\t{\"${OWNER}/${name}#${number}\",\n\t \"${statement}\"},\n")
+    endforeach()
+endforeach()
+file(WRITE ${OUTPUT} "/* made from SQL files by EmbedSchema.cmake */\n#include \"kontor/db.h\"\n\n"
+    "extern const struct kontor_schema_step ${SYMBOL}[];\nextern const size_t ${SYMBOL}_len;\n\n"
+    "const struct kontor_schema_step ${SYMBOL}[] = {\n${body}};\n"
+    "const size_t ${SYMBOL}_len = sizeof(${SYMBOL}) / sizeof(${SYMBOL}[0]);\n")

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# kontor_hardening: an interface library that every target of the project links: warnings, hardening, sanitizers.
+add_library(kontor_hardening INTERFACE)
+target_compile_options(kontor_hardening INTERFACE
+    -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wpointer-arith
+    -Wwrite-strings -Wno-missing-field-initializers)
+target_compile_definitions(kontor_hardening INTERFACE _GNU_SOURCE)
+if(KONTOR_WERROR)
+    target_compile_options(kontor_hardening INTERFACE -Werror)
+endif()
+if(KONTOR_SANITIZE)
+    target_compile_options(kontor_hardening INTERFACE -fsanitize=${KONTOR_SANITIZE} -fno-omit-frame-pointer -O1)
+    target_link_options(kontor_hardening INTERFACE -fsanitize=${KONTOR_SANITIZE})
+    target_compile_definitions(kontor_hardening INTERFACE KONTOR_SANITIZED=1)
+else()
+    target_compile_options(kontor_hardening INTERFACE
+        -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64")
+        target_compile_options(kontor_hardening INTERFACE -fcf-protection)
+    endif()
+    if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+        target_compile_options(kontor_hardening INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+    endif()
+    target_link_options(kontor_hardening INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+endif()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# The same two functions build a plugin in the tree and outside of it.
+
+set(KONTOR_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
+
+# kontor_embed_schema(target owner symbol files...)
+#   Turns schema/NNN-what.sql into an array of struct kontor_schema_step: one element per statement, named
+#   "owner/NNN-what#1". A statement ends with ';' at the end of a line.
+function(kontor_embed_schema target owner symbol)
+    set(output ${CMAKE_CURRENT_BINARY_DIR}/${symbol}.c)
+    add_custom_command(OUTPUT ${output}
+        COMMAND ${CMAKE_COMMAND} -DOWNER=${owner} -DSYMBOL=${symbol} -DOUTPUT=${output} "-DFILES=${ARGN}"
+                -P ${KONTOR_CMAKE_DIR}/EmbedSchema.cmake
+        DEPENDS ${ARGN} ${KONTOR_CMAKE_DIR}/EmbedSchema.cmake VERBATIM)
+    target_sources(${target} PRIVATE ${output})
+endfunction()
+
+# kontor_add_plugin(NAME name SOURCES files... [SCHEMA files...] [CONF file] [LIBRARIES libs...])
+#   The schema is available as `extern const struct kontor_schema_step <name>_schema[]; extern const size_t <name>_schema_len;`
+function(kontor_add_plugin)
+    cmake_parse_arguments(P "" "NAME;CONF" "SOURCES;SCHEMA;LIBRARIES" ${ARGN})
+    add_library(${P_NAME} MODULE ${P_SOURCES})
+    set_target_properties(${P_NAME} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins
+        C_VISIBILITY_PRESET hidden)
+    target_link_libraries(${P_NAME} PRIVATE Kontor::kontor ${P_LIBRARIES})
+    if(TARGET kontor_hardening)
+        target_link_libraries(${P_NAME} PRIVATE kontor_hardening)
+    endif()
+    if(NOT KONTOR_SANITIZE)
+        target_link_options(${P_NAME} PRIVATE -Wl,-z,defs)
+    endif()
+    target_link_options(${P_NAME} PRIVATE -Wl,--version-script=${KONTOR_CMAKE_DIR}/plugin.map)
+    set_property(TARGET ${P_NAME} APPEND PROPERTY LINK_DEPENDS ${KONTOR_CMAKE_DIR}/plugin.map)
+    if(P_SCHEMA)
+        set(files)
+        foreach(file ${P_SCHEMA})
+            get_filename_component(full ${file} ABSOLUTE)
+            list(APPEND files ${full})
+        endforeach()
+        kontor_embed_schema(${P_NAME} ${P_NAME} ${P_NAME}_schema ${files})
+    endif()
+    install(TARGETS ${P_NAME} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/kontor/plugins COMPONENT plugin-${P_NAME})
+endfunction()

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Upload kinds. The `upload` plugin receives a file in pieces; the plugin that owns the table registers the kind and
+ * gives each row its verdict. The work is a job (sdk/src/upload_job.c, the same for all kinds) in the owner's unit, so
+ * that effect, rejects and checkpoint are one transaction:
+ *
+ *   plan    reads the pieces once: SHA-256, header, record borders, and identify() of each row: finds the rows of this
+ *           file that repeat or contradict each other; makes chunks of about 10,000 rows
+ *   chunk   parses its rows again and calls apply() in one transaction
+ *   finish  accept() in one transaction; or, when needs_approval() says so, first waits for another user
+ *   undo    undo(): a cancelled or failed upload leaves no row
+ */
+#ifndef KONTOR_UPLOAD_H
+#define KONTOR_UPLOAD_H
+
+#include "kontor/csv.h"
+#include "kontor/db.h"
+#include "kontor/job.h"
+#include "kontor/region.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* Verdicts of CONTRACT.md. */
+enum kontor_verdict {
+	KONTOR_VERDICT_OK,
+	KONTOR_VERDICT_LATE,
+	KONTOR_VERDICT_UNCHANGED,
+	KONTOR_VERDICT_NEEDS_APPROVAL,
+	KONTOR_VERDICT_BAD_ROW,
+	KONTOR_VERDICT_DUPLICATE_IN_FILE,
+	KONTOR_VERDICT_ALREADY_EXISTS,
+	KONTOR_VERDICT_CONFLICT,
+	KONTOR_VERDICT_NOT_FOUND,
+	KONTOR_VERDICT_OTHER_SHOP,
+	KONTOR_VERDICT_ALREADY_CLAIMED,
+	KONTOR_VERDICT_ALREADY_SETTLED,
+	KONTOR_VERDICT_HELD,
+	KONTOR_VERDICT_COUNT,
+};
+const char *kontor_verdict_name(enum kontor_verdict verdict); /* "already_exists" */
+/* Whether rows with it come back in the rejects file: all but ok, late, unchanged and needs_approval. */
+bool kontor_verdict_rejects(enum kontor_verdict verdict);
+
+struct kontor_column {
+	const char *name;
+	bool required; /* the column must be in the header; the kind itself says what an empty field means */
+	const char *help;
+};
+
+/* The upload that a callback works for. */
+struct kontor_upload {
+	uint64_t upload_id;
+	const char *kind;
+	const struct kontor_region *region;
+	const char *user;
+	bool dry_run;
+	bool has_column[KONTOR_CSV_FIELDS]; /* by index in the kind's columns: the header names it */
+};
+
+/* One row. A column that the header does not have is absent (data NULL); an empty field has size 0. */
+struct kontor_row {
+	uint64_t line;           /* 1-based physical line of its first byte; the header is line 1 */
+	struct kontor_text raw;  /* as it stands in the file */
+	struct kontor_text fields[KONTOR_CSV_FIELDS]; /* in the order of the kind's columns */
+	/* Decided before the kind sees the row in apply(): OK, or BAD_ROW, DUPLICATE_IN_FILE, CONFLICT with
+	 * column and reason filled. The kind judges only rows that are OK here. */
+	enum kontor_verdict verdict;
+	unsigned column;         /* 1-based position in the FILE's header of the field to blame; 0 = the row */
+	char reason[256];
+	/* For the totals per verdict and currency; currency "" = none. Filled by the kind. */
+	int64_t amount_minor;
+	char currency[4];
+	void *parsed;            /* the kind's own, in the chunk's arena: set by identify(), there again in apply() */
+};
+
+/* Fills verdict, column (of kind column index `kind_column`, or -1) and reason of a row. */
+void kontor_row_reject(struct kontor_row *row, enum kontor_verdict verdict, int kind_column, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#define KONTOR_IDENTITY_SIZE 16
+
+struct kontor_identity {
+	uint8_t key[KONTOR_IDENTITY_SIZE];   /* equal keys: the same identity */
+	uint8_t facts[KONTOR_IDENTITY_SIZE]; /* equal identity and other facts: a contradiction */
+};
+
+struct kontor_upload_kind {
+	const char *name; /* "billing-items" */
+	const struct kontor_column *columns;
+	size_t columns_len;
+	const char *help;
+
+	/* Parses the row's fields into row->parsed (allocated in arena) and fills amount, currency and the identity, or
+	 * rejects it with BAD_ROW. Pure: the same row always gets the same answer, but for the clock. Called in plan and
+	 * again before apply. Returns 0 (also for a bad row); other values fail the job. */
+	int (*identify)(void *self, const struct kontor_upload *upload, struct kontor_row *row, kontor_arena *arena,
+			struct kontor_identity *ret_identity, struct kontor_error *err);
+	/* Of rows with the same identity and the same facts the first line is ok and the others duplicate_in_file.
+	 * Of rows with the same identity and different facts: CONFLICT = all of them are `conflict`;
+	 * DUPLICATE_IN_FILE = the first line is ok, the others duplicate_in_file. */
+	enum kontor_verdict contradictions;
+
+	/* Gives the rows of one chunk their verdicts and stores what is to be stored, inside tx. May run again (other
+	 * transaction) on the same rows: verdict and reason are reset before. In a dry run nothing may be stored, the
+	 * verdicts are the same. */
+	int (*apply)(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_row *rows,
+		     size_t rows_len, struct kontor_error *err);
+
+	/* After all chunks: whether another user must approve; NULL = never. */
+	bool (*needs_approval)(void *self, const struct kontor_upload *upload, const uint64_t counts[KONTOR_VERDICT_COUNT]);
+	/* The upload counts from now on. In the transaction that makes the upload `accepted`. NULL: nothing to do. */
+	int (*accept)(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_error *err);
+	/* Removes what apply() stored; any number of transactions of its own on conn; safe to repeat. */
+	int (*undo)(void *self, kontor_conn *conn, const struct kontor_upload *upload, struct kontor_error *err);
+};
+
+/* The job that runs uploads of a kind is named "upload." + kind and runs in lane "upload". The host registers it for
+ * each upload kind of its plugins; `context` is made from the plugin's self and its kind. */
+struct kontor_upload_context {
+	void *self;
+	const struct kontor_upload_kind *kind;
+};
+/* The job kind with `name` filled for this upload kind; its callbacks take a struct kontor_upload_context as self. */
+struct kontor_job_kind kontor_upload_job_kind(const char *job_kind_name);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Working on jobs: what a lane thread of kontord calls. Not installed.
+ */
+#ifndef KONTOR_JOB_RUNNER_H
+#define KONTOR_JOB_RUNNER_H
+
+#include "kontor/host.h"
+#include "kontor/job.h"
+
+#pragma GCC visibility push(default)
+
+struct kontor_job_registration {
+	struct kontor_job_kind kind;
+	void *self;
+	const char *plugin; /* for the log */
+};
+
+typedef struct kontor_job_runner kontor_job_runner; /* one per lane thread */
+
+struct kontor_job_runner_options {
+	kontor_host *host;
+	const char *lane;
+	const struct kontor_job_registration *kinds; /* of this lane, from the plugins of this unit */
+	size_t kinds_len;
+	const char *owner;   /* "unit@machine" */
+	uint64_t instance;   /* random, drawn at start of the process */
+	uint32_t lease_ms;   /* 15,000 */
+};
+
+int kontor_job_runner_new(const struct kontor_job_runner_options *options, kontor_job_runner **ret_runner,
+			  struct kontor_error *err);
+kontor_job_runner *kontor_job_runner_free(kontor_job_runner *runner);
+
+/* Claims one step of one job of the lane and runs it. 1: did something (call again at once); 0: nothing to do
+ * (kontor_job_lane_wait); negative: the database failed (wait, then call again). */
+int kontor_job_runner_step(kontor_job_runner *runner, struct kontor_error *err);
+
+/* Sleeps until the lane is woken or ms have passed. */
+void kontor_job_lane_wait(const char *lane, unsigned ms);
+/* Wakes every thread of the lane (NULL: of all lanes). Async-signal-unsafe. */
+void kontor_job_lane_wake(const char *lane);
+
+/* Renews the leases of all steps that run in this process; called every lease_ms / 3 by one housekeeping thread. */
+int kontor_job_leases_renew(kontor_conn *conn, struct kontor_error *err);
+/* Frees the leases of an earlier instance of the same owner, which is known to be gone (the unit's lock file is ours). */
+int kontor_job_leases_reclaim(kontor_conn *conn, const char *owner, uint64_t instance, struct kontor_error *err);
+
+#pragma GCC visibility pop
+#endif

@@ -135,9 +135,8 @@ static int check_decider(const struct locked_request *request, const struct kont
 			"one with: kontor approval list",
 			id, request->subject_kind, (unsigned long long)request->subject_id);
 	if (strcmp(request->excluded, user->name) == 0)
-		return kontor_fail(err, KONTOR_E_DENIED,
-				   "approval %llu: %s made this %s himself; another user must decide", id, user->name,
-				   request->subject_kind);
+		return kontor_fail(err, KONTOR_E_DENIED, "approval %llu: %s made this %s; another user must decide", id,
+				   user->name, request->subject_kind);
 	return 0;
 }
 

@@ -82,7 +82,7 @@ static void ignore_field(void *field, size_t size, void *arg)
 kontor_csv *kontor_csv_new(void)
 {
 	struct kontor_csv *csv = malloc(sizeof(*csv));
-	if (!csv || csv_init(&csv->parser, CSV_STRICT | CSV_STRICT_FINI)) {
+	if (!csv || csv_init(&csv->parser, CSV_STRICT)) {
 		free(csv);
 		return NULL;
 	}
@@ -215,9 +215,8 @@ static enum kontor_csv_fault unquote(kontor_csv *csv, struct kontor_csv_record *
 	csv->too_many = false;
 	csv->unquoted_used = 0;
 	size_t parsed = csv_parse(&csv->parser, record->raw.data, record->raw.size, keep_field, NULL, csv);
-	bool refused = parsed != record->raw.size;
-	refused |= csv_fini(&csv->parser, keep_field, NULL, csv) != 0;
-	if (refused) /* the finder has already refused all that strict libcsv refuses; never pass half a record on */
+	csv_fini(&csv->parser, keep_field, NULL, csv);
+	if (parsed != record->raw.size) /* the finder has already refused all that strict libcsv refuses; never pass half a record on */
 		return KONTOR_CSV_QUOTE_INSIDE;
 	return csv->too_many ? KONTOR_CSV_TOO_MANY_FIELDS : KONTOR_CSV_OK;
 }

@@ -74,6 +74,8 @@ struct kontor_row {
 	int64_t amount_minor;
 	char currency[4];
 	void *parsed;            /* the kind's own, in the chunk's arena: set by identify(), there again in apply() */
+	/* By index in the kind's columns: 1-based position in the file's header, 0 = not there. NULL: as in the kind. */
+	const unsigned *positions;
 };
 
 /* Fills verdict, column (of kind column index `kind_column`, or -1) and reason of a row. */

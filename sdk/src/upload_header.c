@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "upload_header.h"
+
+/* A header can be refused for its content: what is shown of it is printable and short. */
+#define SHOWN_NAME_SIZE 48
+
+static const char *shown(struct kontor_text name, char buffer[static SHOWN_NAME_SIZE])
+{
+	size_t size = 0;
+	for (; size < name.size && size < SHOWN_NAME_SIZE - 4; size++) {
+		unsigned char c = (unsigned char)name.data[size];
+		buffer[size] = (char)(c < 0x20 || c > 0x7e ? '?' : c);
+	}
+	memcpy(buffer + size, size < name.size ? "..." : "", size < name.size ? 4 : 1);
+	return buffer;
+}
+
+static int find_column(const struct kontor_upload_kind *kind, struct kontor_text name)
+{
+	for (size_t i = 0; i < kind->columns_len; i++) {
+		if (kontor_text_is(name, kind->columns[i].name))
+			return (int)i;
+	}
+	return -1;
+}
+
+static int refuse_unknown(const struct kontor_upload_kind *kind, struct kontor_text name, uint64_t line,
+			  unsigned position, struct kontor_error *err)
+{
+	const char *names[KONTOR_CSV_FIELDS];
+	char all[256] = "", buffer[SHOWN_NAME_SIZE];
+	size_t length = 0;
+	for (size_t i = 0; i < kind->columns_len; i++) {
+		names[i] = kind->columns[i].name;
+		int added = snprintf(all + length, sizeof(all) - length, "%s%s", i ? ", " : "", names[i]);
+		length += added > 0 && (size_t)added < sizeof(all) - length ? (size_t)added : 0;
+	}
+	const char *nearest = kontor_text_nearest(name, names, kind->columns_len);
+	return kontor_fail(err, KONTOR_E_BAD_REQUEST, "line %llu, column %u: unknown column \"%s\"%s%s%s; %s knows: %s",
+			   (unsigned long long)line, position, shown(name, buffer), nearest ? ", did you mean \"" : "",
+			   nearest ? nearest : "", nearest ? "\"" : "", kind->name, all);
+}
+
+int kontor_upload_header_check(const struct kontor_upload_kind *kind, const struct kontor_csv_record *record,
+			       uint64_t line, struct kontor_upload_header *ret_header, struct kontor_error *err)
+{
+	struct kontor_upload_header header = {.columns_len = (unsigned)record->fields_len};
+	if (record->fault)
+		return kontor_fail(err, KONTOR_E_BAD_REQUEST, "line %llu, column %u: the header row is unreadable: %s",
+				   (unsigned long long)line, record->fault_column, kontor_csv_explain(record->fault));
+	for (unsigned i = 0; i < header.columns_len; i++) {
+		int column = find_column(kind, record->fields[i]);
+		if (column < 0)
+			return refuse_unknown(kind, record->fields[i], line, i + 1, err);
+		if (header.positions[column])
+			return kontor_fail(err, KONTOR_E_BAD_REQUEST,
+					   "line %llu: column \"%s\" is there twice, as column %u and column %u",
+					   (unsigned long long)line, kind->columns[column].name,
+					   header.positions[column], i + 1);
+		header.positions[column] = i + 1;
+		header.kind_columns[i] = (unsigned)column;
+	}
+	for (size_t i = 0; i < kind->columns_len; i++) {
+		if (kind->columns[i].required && !header.positions[i])
+			return kontor_fail(err, KONTOR_E_BAD_REQUEST, "line %llu: column \"%s\" is missing: %s",
+					   (unsigned long long)line, kind->columns[i].name, kind->columns[i].help);
+	}
+	*ret_header = header;
+	return 0;
+}
+
+const char *kontor_upload_header_name(const struct kontor_upload_header *header, const struct kontor_upload_kind *kind,
+				      unsigned position)
+{
+	if (position == 0 || position > header->columns_len)
+		return "";
+	return kind->columns[header->kind_columns[position - 1]].name;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writing msgpack. A map or array gets a 32-bit header at once, whose size is patched in when it is closed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kontor/message.h"
+#include "kontor/time.h"
+
+#define OPEN_LIMIT (KONTOR_DEPTH_LIMIT + 1) /* a body's depth, and an array around it */
+#define HEADER_SIZE 5u                      /* type byte and big-endian 32-bit size */
+#define TYPE_ARRAY_32 0xDDu
+#define TYPE_MAP_32 0xDFu
+
+struct open_container {
+	size_t position; /* of its header in the buffer */
+	uint32_t items;  /* in a map, keys and values each count one */
+	bool map;
+};
+
+enum writer_fault { WRITER_FINE, WRITER_NO_MEMORY, WRITER_TOO_DEEP, WRITER_NOT_OPEN, WRITER_ODD_MAP };
+
+struct kontor_writer {
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+	struct open_container open[OPEN_LIMIT];
+	unsigned open_len;
+	enum writer_fault fault; /* the first one; everything after it is ignored */
+};
+
+kontor_writer *kontor_writer_new(void)
+{
+	kontor_writer *w = calloc(1, sizeof(*w));
+	if (!w)
+		return NULL;
+	msgpack_sbuffer_init(&w->buffer);
+	msgpack_packer_init(&w->packer, &w->buffer, msgpack_sbuffer_write);
+	return w;
+}
+
+kontor_writer *kontor_writer_free(kontor_writer *w)
+{
+	if (w) {
+		msgpack_sbuffer_destroy(&w->buffer);
+		free(w);
+	}
+	return NULL;
+}
+
+void kontor_writer_reset(kontor_writer *w)
+{
+	msgpack_sbuffer_clear(&w->buffer);
+	w->open_len = 0;
+	w->fault = WRITER_FINE;
+}
+
+static void remember(kontor_writer *w, enum writer_fault fault)
+{
+	if (w->fault == WRITER_FINE)
+		w->fault = fault;
+}
+
+/* Called before each value: counts it in the container that it goes into. */
+static bool begin_value(kontor_writer *w)
+{
+	if (w->fault != WRITER_FINE)
+		return false;
+	if (w->open_len)
+		w->open[w->open_len - 1].items++;
+	return true;
+}
+
+/* packed: what the packer returned, 0 or -1 when out of memory. */
+static void end_value(kontor_writer *w, int packed)
+{
+	if (packed != 0)
+		remember(w, WRITER_NO_MEMORY);
+}
+
+static void open_container(kontor_writer *w, bool map)
+{
+	if (!begin_value(w))
+		return;
+	if (w->open_len == OPEN_LIMIT) {
+		remember(w, WRITER_TOO_DEEP);
+		return;
+	}
+	const unsigned char header[HEADER_SIZE] = {map ? TYPE_MAP_32 : TYPE_ARRAY_32};
+	w->open[w->open_len++] = (struct open_container){w->buffer.size, 0, map};
+	end_value(w, msgpack_sbuffer_write(&w->buffer, (const char *)header, sizeof(header)));
+}
+
+void kontor_write_map(kontor_writer *w)
+{
+	open_container(w, true);
+}
+
+void kontor_write_array(kontor_writer *w)
+{
+	open_container(w, false);
+}
+
+void kontor_write_end(kontor_writer *w)
+{
+	if (w->fault != WRITER_FINE)
+		return;
+	if (!w->open_len) {
+		remember(w, WRITER_NOT_OPEN);
+		return;
+	}
+	const struct open_container *container = &w->open[--w->open_len];
+	if (container->map && container->items % 2) {
+		remember(w, WRITER_ODD_MAP);
+		return;
+	}
+	uint32_t size = container->map ? container->items / 2 : container->items;
+	for (unsigned i = 0; i < 4; i++)
+		w->buffer.data[container->position + 1 + i] = (char)(size >> (24 - 8 * i) & 0xFF);
+}
+
+void kontor_write_int(kontor_writer *w, int64_t value)
+{
+	if (begin_value(w))
+		end_value(w, msgpack_pack_int64(&w->packer, value));
+}
+
+void kontor_write_uint(kontor_writer *w, uint64_t value)
+{
+	if (begin_value(w))
+		end_value(w, msgpack_pack_uint64(&w->packer, value));
+}
+
+void kontor_write_bool(kontor_writer *w, bool value)
+{
+	if (begin_value(w))
+		end_value(w, value ? msgpack_pack_true(&w->packer) : msgpack_pack_false(&w->packer));
+}
+
+void kontor_write_nil(kontor_writer *w)
+{
+	if (begin_value(w))
+		end_value(w, msgpack_pack_nil(&w->packer));
+}
+
+void kontor_write_string(kontor_writer *w, const char *value)
+{
+	kontor_write_text(w, kontor_text_of(value));
+}
+
+void kontor_write_text(kontor_writer *w, struct kontor_text value)
+{
+	if (!value.data)
+		kontor_write_nil(w);
+	else if (begin_value(w))
+		end_value(w, msgpack_pack_str_with_body(&w->packer, value.data, value.size));
+}
+
+void kontor_write_bytes(kontor_writer *w, const void *data, size_t size)
+{
+	if (begin_value(w))
+		end_value(w, msgpack_pack_bin_with_body(&w->packer, data, size));
+}
+
+void kontor_write_object(kontor_writer *w, const msgpack_object *value)
+{
+	if (!value)
+		kontor_write_nil(w);
+	else if (begin_value(w))
+		end_value(w, msgpack_pack_object(&w->packer, *value));
+}
+
+void kontor_put_map(kontor_writer *w, const char *key)
+{
+	kontor_write_string(w, key);
+	kontor_write_map(w);
+}
+
+void kontor_put_array(kontor_writer *w, const char *key)
+{
+	kontor_write_string(w, key);
+	kontor_write_array(w);
+}
+
+void kontor_put_int(kontor_writer *w, const char *key, int64_t value)
+{
+	kontor_write_string(w, key);
+	kontor_write_int(w, value);
+}
+
+void kontor_put_uint(kontor_writer *w, const char *key, uint64_t value)
+{
+	kontor_write_string(w, key);
+	kontor_write_uint(w, value);
+}
+
+void kontor_put_bool(kontor_writer *w, const char *key, bool value)
+{
+	kontor_write_string(w, key);
+	kontor_write_bool(w, value);
+}
+
+void kontor_put_string(kontor_writer *w, const char *key, const char *value)
+{
+	kontor_write_string(w, key);
+	kontor_write_string(w, value);
+}
+
+void kontor_put_text(kontor_writer *w, const char *key, struct kontor_text value)
+{
+	kontor_write_string(w, key);
+	kontor_write_text(w, value);
+}
+
+void kontor_put_bytes(kontor_writer *w, const char *key, const void *data, size_t size)
+{
+	kontor_write_string(w, key);
+	kontor_write_bytes(w, data, size);
+}
+
+void kontor_put_object(kontor_writer *w, const char *key, const msgpack_object *value)
+{
+	kontor_write_string(w, key);
+	kontor_write_object(w, value);
+}
+
+void kontor_put_time(kontor_writer *w, const char *key, int64_t ms)
+{
+	char text[KONTOR_TIME_SIZE];
+	kontor_put_string(w, key, ms ? kontor_time_format(ms, text) : NULL);
+}
+
+int kontor_writer_finish(kontor_writer *w, const void **ret_data, size_t *ret_size, struct kontor_error *err)
+{
+	if (w->open_len)
+		remember(w, WRITER_NOT_OPEN);
+	switch (w->fault) {
+	case WRITER_FINE:
+		*ret_data = w->buffer.data;
+		*ret_size = w->buffer.size;
+		return 0;
+	case WRITER_NO_MEMORY:
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory while writing a message of %zu bytes",
+				   w->buffer.size);
+	case WRITER_TOO_DEEP:
+		return kontor_fail(err, KONTOR_E_INTERNAL, "bug: a message is nested deeper than %d", OPEN_LIMIT);
+	case WRITER_NOT_OPEN:
+		return kontor_fail(err, KONTOR_E_INTERNAL,
+				   "bug: the maps and arrays of a message are not closed as often as opened");
+	case WRITER_ODD_MAP:
+		return kontor_fail(err, KONTOR_E_INTERNAL, "bug: a map of a message has a key without a value");
+	}
+	return kontor_fail(err, KONTOR_E_INTERNAL, "bug: a message writer is in no known state");
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A DEALER that knows whether somebody is at the other end. ZeroMQ's own heartbeats abort the process or lose data in
+ * libzmq 4.3.4, so liveness is a PING and a PONG on the same socket; any frame from the peer counts as life.
+ */
+#include "client_socket.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zmq.h>
+
+#include "kontor/time.h"
+
+#define CONNECT_LIMIT_MS 1500 /* a person at a terminal waits for this when the unit is down */
+#define CONNECT_TIMEOUT_MS 3000
+#define HANDSHAKE_TIMEOUT_MS 5000
+#define RECONNECT_MS 100
+#define RECONNECT_LIMIT_MS 5000
+/* A peer heard from within this time is not asked again before a request. */
+#define FRESH_MS 1000
+#define PING_EVERY_MS 1000
+#define PINGS_MISSED 3
+
+struct kontor_client_socket {
+	void *context;
+	void *dealer; /* NULL: not open */
+	char *endpoint;
+	kontor_writer *header;
+	uint64_t last_id;
+	uint64_t instance; /* of the peer, from its last PONG */
+	int64_t heard_ms;  /* when the last frame came */
+};
+
+struct kontor_client_socket *kontor_client_socket_new(void *zmq_context, const char *endpoint)
+{
+	struct kontor_client_socket *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->context = zmq_context;
+	s->endpoint = strdup(endpoint);
+	s->header = kontor_writer_new();
+	return s->endpoint && s->header ? s : kontor_client_socket_free(s);
+}
+
+static void close_dealer(struct kontor_client_socket *s)
+{
+	if (s->dealer)
+		zmq_close(s->dealer);
+	s->dealer = NULL;
+	s->heard_ms = 0;
+	s->instance = 0;
+}
+
+struct kontor_client_socket *kontor_client_socket_free(struct kontor_client_socket *s)
+{
+	if (s) {
+		close_dealer(s);
+		kontor_writer_free(s->header);
+		free(s->endpoint);
+		free(s);
+	}
+	return NULL;
+}
+
+const char *kontor_client_socket_endpoint(const struct kontor_client_socket *s)
+{
+	return s->endpoint;
+}
+
+static int open_dealer(struct kontor_client_socket *s, struct kontor_error *err)
+{
+	if (s->dealer)
+		return 0;
+	static const struct {
+		int option, value;
+	} options[] = {
+		{ZMQ_LINGER, 0},
+		{ZMQ_IMMEDIATE, 1}, /* writable only once connected: a request is never queued for nobody */
+		{ZMQ_CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS},
+		{ZMQ_HANDSHAKE_IVL, HANDSHAKE_TIMEOUT_MS},
+		{ZMQ_RECONNECT_IVL, RECONNECT_MS},
+		{ZMQ_RECONNECT_IVL_MAX, RECONNECT_LIMIT_MS},
+	};
+	s->dealer = zmq_socket(s->context, ZMQ_DEALER);
+	int rc = s->dealer ? 0 : -1;
+	for (size_t i = 0; rc == 0 && i < sizeof(options) / sizeof(options[0]); i++)
+		rc = zmq_setsockopt(s->dealer, options[i].option, &options[i].value, sizeof(options[i].value));
+	int64_t frame_limit = KONTOR_FRAME_LIMIT;
+	if (rc == 0)
+		rc = zmq_setsockopt(s->dealer, ZMQ_MAXMSGSIZE, &frame_limit, sizeof(frame_limit));
+	if (rc == 0)
+		rc = zmq_connect(s->dealer, s->endpoint);
+	if (rc == 0)
+		return 0;
+	int problem = zmq_errno();
+	close_dealer(s);
+	return kontor_fail(err, problem == EINVAL ? KONTOR_E_BAD_REQUEST : KONTOR_E_UNAVAILABLE,
+			   "endpoint %s: %s; an endpoint looks like ipc:///run/kontor/all.sock", s->endpoint,
+			   zmq_strerror(problem));
+}
+
+static int fail_nobody(struct kontor_client_socket *s, struct kontor_error *err)
+{
+	close_dealer(s);
+	return kontor_fail(err, KONTOR_E_UNAVAILABLE,
+			   "no kontord answers at %s: is its unit running? (./dev up, or systemctl status 'kontord@*')",
+			   s->endpoint);
+}
+
+static int fail_unknown(struct kontor_client_socket *s, const char *method, const char *why, struct kontor_error *err)
+{
+	return kontor_fail(err, KONTOR_E_UNKNOWN_OUTCOME, "%s: sent to %s, but %s; it may have been done", method,
+			   s->endpoint, why);
+}
+
+/* Waits until the socket can be read or written, or `until_ms`. */
+static bool wait_for(struct kontor_client_socket *s, short events, int64_t until_ms)
+{
+	for (;;) {
+		zmq_pollitem_t item = {.socket = s->dealer, .events = events};
+		int64_t left_ms = until_ms - kontor_monotonic_ms();
+		int rc = zmq_poll(&item, 1, left_ms > 0 ? (long)left_ms : 0);
+		if (rc > 0)
+			return true;
+		if (rc < 0 && zmq_errno() != EINTR)
+			return false;
+		if (kontor_monotonic_ms() >= until_ms)
+			return false;
+	}
+}
+
+/* Never blocks: false when the peer cannot take it now. */
+static bool send_frames(struct kontor_client_socket *s, const struct kontor_frame_header *header, const void *body,
+			size_t body_size)
+{
+	const void *data = NULL;
+	size_t size = 0;
+	struct kontor_error ignored;
+	kontor_frame_write(s->header, header);
+	if (kontor_writer_finish(s->header, &data, &size, &ignored))
+		return false;
+	return zmq_send(s->dealer, data, size, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
+	       zmq_send(s->dealer, body, body_size, ZMQ_DONTWAIT) >= 0;
+}
+
+static bool send_control(struct kontor_client_socket *s, enum kontor_frame_kind kind, uint64_t id)
+{
+	struct kontor_frame_header header = {.version = 1, .kind = kind, .id = id};
+	return send_frames(s, &header, "\x80", 1); /* an empty map */
+}
+
+/* One message: its header, and its body's frame for the caller to close. */
+struct incoming {
+	struct kontor_frame_header header;
+	zmq_msg_t body;
+};
+
+/* False when nothing (usable) was there. */
+static bool receive(struct kontor_client_socket *s, struct incoming *ret)
+{
+	zmq_msg_t part;
+	unsigned parts = 0;
+	bool usable = false, more = true;
+	zmq_msg_init(&ret->body);
+	while (more) {
+		zmq_msg_init(&part);
+		if (zmq_msg_recv(&part, s->dealer, ZMQ_DONTWAIT) < 0) {
+			zmq_msg_close(&part);
+			break;
+		}
+		more = zmq_msg_more(&part);
+		if (parts == 0)
+			usable = kontor_frame_parse(zmq_msg_data(&part), zmq_msg_size(&part), &ret->header, NULL) == 0;
+		else if (parts == 1)
+			zmq_msg_move(&ret->body, &part);
+		else
+			usable = false;
+		parts++;
+		zmq_msg_close(&part);
+	}
+	if (parts > 0)
+		s->heard_ms = kontor_monotonic_ms();
+	if (!usable)
+		zmq_msg_close(&ret->body);
+	return usable;
+}
+
+static uint64_t pong_instance(struct incoming *pong)
+{
+	kontor_body *body = NULL;
+	uint64_t instance = 0;
+	if (kontor_body_parse(zmq_msg_data(&pong->body), zmq_msg_size(&pong->body), &body, NULL) == 0)
+		instance = kontor_get_uint(kontor_body_map(body), "instance", 0);
+	kontor_body_free(body);
+	return instance;
+}
+
+/* Makes sure that somebody is there before anything is sent that has an effect, and learns who. */
+static int reach(struct kontor_client_socket *s, const struct kontor_client_request *request, struct kontor_error *err)
+{
+	int rc = open_dealer(s, err);
+	int64_t now_ms = kontor_monotonic_ms();
+	if (rc || (s->heard_ms && now_ms - s->heard_ms < FRESH_MS))
+		return rc;
+	int64_t until_ms = now_ms + CONNECT_LIMIT_MS;
+	if (until_ms > request->deadline_ms)
+		until_ms = request->deadline_ms;
+	uint64_t ping_id = ++s->last_id;
+	if (!wait_for(s, ZMQ_POLLOUT, until_ms) || !send_control(s, KONTOR_FRAME_PING, ping_id))
+		return fail_nobody(s, err);
+	while (wait_for(s, ZMQ_POLLIN, until_ms)) {
+		struct incoming in;
+		if (!receive(s, &in))
+			continue;
+		bool pong = in.header.kind == KONTOR_FRAME_PONG && in.header.id == ping_id;
+		if (pong)
+			s->instance = pong_instance(&in);
+		zmq_msg_close(&in.body);
+		if (pong)
+			return 0;
+	}
+	return fail_nobody(s, err);
+}
+
+static int read_error(const char *method, const kontor_body *body, struct kontor_error *err)
+{
+	const msgpack_object *map = kontor_body_map(body);
+	struct kontor_error answer = KONTOR_ERROR_INIT;
+	answer.code = (int)kontor_get_int(map, "code", 0);
+	answer.retry_after_ms = (uint32_t)kontor_get_uint(map, "retry_after_ms", 0);
+	kontor_get_string(map, "message", answer.message, sizeof(answer.message));
+	if (answer.code >= 0)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "%s: failed with an answer that names no code", method);
+	*err = answer;
+	return answer.code;
+}
+
+/* 1: it is not the answer of this request; else the call's result. */
+static int take_answer(struct kontor_client_socket *s, const struct kontor_client_request *request, uint64_t id,
+		       struct incoming *in, kontor_body **ret_reply, struct kontor_error *err)
+{
+	if (in->header.kind == KONTOR_FRAME_PONG) {
+		uint64_t instance = pong_instance(in);
+		if (instance == s->instance)
+			return 1;
+		s->instance = instance;
+		return fail_unknown(s, request->method, "its kontord was restarted meanwhile", err);
+	}
+	if (in->header.id != id || (in->header.kind != KONTOR_FRAME_REPLY && in->header.kind != KONTOR_FRAME_ERROR))
+		return 1; /* the late answer of an earlier call */
+	kontor_body *body = NULL;
+	struct kontor_error problem = KONTOR_ERROR_INIT;
+	if (kontor_body_parse(zmq_msg_data(&in->body), zmq_msg_size(&in->body), &body, &problem))
+		return fail_unknown(s, request->method, "its answer is no msgpack map", err);
+	if (in->header.kind == KONTOR_FRAME_ERROR) {
+		int rc = read_error(request->method, body, err);
+		kontor_body_free(body);
+		return rc;
+	}
+	*ret_reply = body;
+	return 0;
+}
+
+static int await_answer(struct kontor_client_socket *s, const struct kontor_client_request *request, uint64_t id,
+			kontor_body **ret_reply, struct kontor_error *err)
+{
+	unsigned pings = 0;
+	int64_t silent_since_ms = kontor_monotonic_ms();
+	for (;;) {
+		int64_t until_ms = silent_since_ms + PING_EVERY_MS * (int64_t)(pings + 1);
+		if (until_ms > request->deadline_ms)
+			until_ms = request->deadline_ms;
+		if (wait_for(s, ZMQ_POLLIN, until_ms)) {
+			struct incoming in;
+			bool usable = receive(s, &in);
+			silent_since_ms = kontor_monotonic_ms();
+			pings = 0;
+			if (!usable)
+				continue;
+			int rc = take_answer(s, request, id, &in, ret_reply, err);
+			zmq_msg_close(&in.body);
+			if (rc <= 0)
+				return rc;
+		} else if (kontor_monotonic_ms() >= request->deadline_ms) {
+			send_control(s, KONTOR_FRAME_CANCEL, id);
+			return fail_unknown(s, request->method, "no answer came in time", err);
+		} else if (pings == PINGS_MISSED) {
+			close_dealer(s);
+			return fail_unknown(s, request->method, "its kontord does not answer any more", err);
+		} else {
+			pings++;
+			send_control(s, KONTOR_FRAME_PING, ++s->last_id);
+		}
+	}
+}
+
+int kontor_client_socket_call(struct kontor_client_socket *s, const struct kontor_client_request *request,
+			      kontor_body **ret_reply, struct kontor_error *err)
+{
+	int rc = reach(s, request, err);
+	if (rc)
+		return rc;
+	int64_t left_ms = request->deadline_ms - kontor_monotonic_ms();
+	if (left_ms <= 0)
+		return kontor_fail(err, KONTOR_E_DEADLINE, "%s: its time was over before it could be sent",
+				   request->method);
+	struct kontor_frame_header header = {
+		.version = 1, .kind = KONTOR_FRAME_REQUEST, .id = ++s->last_id, .left_ms = (uint32_t)left_ms};
+	strncpy(header.method, request->method, sizeof(header.method) - 1);
+	if (request->key)
+		strncpy(header.key, request->key, sizeof(header.key) - 1);
+	if (request->caller)
+		strncpy(header.caller, request->caller, sizeof(header.caller) - 1);
+	if (!send_frames(s, &header, request->body, request->body_size))
+		return fail_nobody(s, err);
+	return await_answer(s, request, header.id, ret_reply, err);
+}

@@ -114,7 +114,7 @@ static int check_key(kontor_request *r)
 	if (!(r->options.method->flags & KONTOR_METHOD_CHANGES) || (size > 0 && size < KONTOR_KEY_SIZE))
 		return 0;
 	return kontor_fail(&r->error, KONTOR_E_BAD_REQUEST,
-			   "%s changes something and needs an idempotency key of 1 to %d bytes (element 7 of the "
+			   "%s changes something and needs an idempotency key of 1 to %d bytes (element 6 of the "
 			   "header)",
 			   r->method, KONTOR_KEY_SIZE - 1);
 }

@@ -14,23 +14,42 @@
 #define QUOTE_SIZE 64
 #define MAX_ARGS 64
 
-/* Where a value stands: "items[3].shop_user_id". */
+/* Where a value stands. Its path ("items[3].shop_user_id") is only written when it is refused. */
 struct place {
 	const struct kontor_arg_check *check;
 	const struct kontor_arg *arg;
-	const char *path;
+	const struct place *parent; /* the list or the element that it stands in; NULL at the top */
+	bool is_element;            /* of the list `parent`, at `index` */
+	uint32_t index;
 };
+
+static void write_path(const struct place *at, char *out, size_t size)
+{
+	size_t used = 0;
+	out[0] = '\0';
+	if (at->parent) {
+		write_path(at->parent, out, size);
+		used = strlen(out);
+	}
+	if (at->is_element)
+		snprintf(out + used, size - used, "[%u]", (unsigned)at->index);
+	else
+		snprintf(out + used, size - used, "%s%s", at->parent ? "." : "", at->arg->name);
+}
 
 static int refuse(const struct place *at, const char *rule)
 {
+	char path[PATH_SIZE];
+	write_path(at, path, sizeof(path));
 	return kontor_fail(at->check->err, KONTOR_E_BAD_REQUEST, "%s.%s: argument %s must be %s", at->check->service,
-			   at->check->method->name, at->path, rule);
+			   at->check->method->name, path, rule);
 }
 
 static int refuse_range(const struct place *at, const char *what, int64_t min, int64_t max)
 {
-	return kontor_fail(at->check->err, KONTOR_E_BAD_REQUEST, "%s.%s: argument %s must be %s of %lld to %lld",
-			   at->check->service, at->check->method->name, at->path, what, (long long)min, (long long)max);
+	char rule[QUOTE_SIZE * 2];
+	snprintf(rule, sizeof(rule), "%s of %lld to %lld", what, (long long)min, (long long)max);
+	return refuse(at, rule);
 }
 
 /* The limits of the row, or the type's own when the row names none. */
@@ -144,14 +163,22 @@ static int check_time(const struct place *at, const msgpack_object *object, stru
 	if (object->type != MSGPACK_OBJECT_STR)
 		return refuse(at, "a time as RFC 3339 text, as 2026-11-22T10:00:00Z");
 	enum kontor_time_fault fault = kontor_time_parse(text_of_object(object), &ret->number);
-	if (fault != KONTOR_TIME_OK)
-		return kontor_fail(at->check->err, KONTOR_E_BAD_REQUEST, "%s.%s: argument %s: %s", at->check->service,
-				   at->check->method->name, at->path, kontor_time_explain(fault));
-	return 0;
+	if (fault == KONTOR_TIME_OK)
+		return 0;
+	char rule[QUOTE_SIZE * 4];
+	snprintf(rule, sizeof(rule), "a time as 2026-11-22T10:00:00Z, but %s", kontor_time_explain(fault));
+	return refuse(at, rule);
 }
 
-static int check_map(const struct kontor_arg_check *check, const char *prefix, const struct kontor_arg *args,
-		     size_t args_len, const msgpack_object *map, struct kontor_arg_value *values);
+/* The rows of a table: the method's own, or the fields of a list's element. */
+struct table {
+	const struct kontor_arg_check *check;
+	const struct kontor_arg *args;
+	size_t args_len;
+	const struct place *parent; /* NULL for the method's own */
+};
+
+static int check_map(const struct table *table, const msgpack_object *map, struct kontor_arg_value *values);
 static int check_value(const struct place *at, const msgpack_object *object, struct kontor_arg_value *ret);
 
 /* An element of a list of maps. Ids that are strings become integers, so that the handler finds one type. */
@@ -160,7 +187,8 @@ static int check_element(const struct place *at, msgpack_object *element)
 	struct kontor_arg_value values[MAX_ARGS] = {0};
 	if (element->type != MSGPACK_OBJECT_MAP)
 		return refuse(at, "a map");
-	int rc = check_map(at->check, at->path, at->arg->fields, at->arg->fields_len, element, values);
+	struct table table = {at->check, at->arg->fields, at->arg->fields_len, at};
+	int rc = check_map(&table, element, values);
 	for (size_t i = 0; rc == 0 && i < at->arg->fields_len; i++) {
 		if (at->arg->fields[i].type != KONTOR_ARG_ID || !values[i].given)
 			continue;
@@ -182,9 +210,7 @@ static int check_list(const struct place *at, const msgpack_object *object, stru
 	if (at->arg->type == KONTOR_ARG_LIST && !at->arg->fields)
 		return 0;
 	for (uint32_t i = 0; i < object->via.array.size; i++) {
-		char path[PATH_SIZE];
-		snprintf(path, sizeof(path), "%s[%u]", at->path, (unsigned)i);
-		struct place element = {at->check, at->arg, path};
+		struct place element = {at->check, at->arg, at, true, i};
 		msgpack_object *value = &object->via.array.ptr[i];
 		int rc;
 		if (at->arg->type == KONTOR_ARG_LIST)
@@ -229,8 +255,7 @@ static int check_value(const struct place *at, const msgpack_object *object, str
 	case KONTOR_ARG_IDS:
 		return check_list(at, object, ret);
 	}
-	return kontor_fail(at->check->err, KONTOR_E_INTERNAL, "%s.%s: argument %s has an unknown type in its table",
-			   at->check->service, at->check->method->name, at->path);
+	return refuse(at, "of a type that this version of Kontor knows");
 }
 
 /* A name from outside, cut and made safe to print. */
@@ -243,72 +268,80 @@ static const char *quote_name(struct kontor_text name, char *buffer, size_t size
 	return buffer;
 }
 
-static int refuse_unknown(const struct kontor_arg_check *check, const char *prefix, const struct kontor_arg *args,
-			  size_t args_len, struct kontor_text name)
+static int refuse_unknown(const struct table *table, struct kontor_text name)
 {
+	const struct kontor_arg_check *check = table->check;
 	const char *names[MAX_ARGS];
-	char quoted[QUOTE_SIZE];
-	for (size_t i = 0; i < args_len; i++)
-		names[i] = args[i].name;
-	const char *nearest = kontor_text_nearest(name, names, args_len);
+	char quoted[QUOTE_SIZE], path[PATH_SIZE] = "";
+	for (size_t i = 0; i < table->args_len; i++)
+		names[i] = table->args[i].name;
+	const char *nearest = kontor_text_nearest(name, names, table->args_len);
 	quote_name(name, quoted, sizeof(quoted));
-	if (args_len == 0)
+	if (table->parent)
+		write_path(table->parent, path, sizeof(path));
+	if (table->args_len == 0)
 		return kontor_fail(check->err, KONTOR_E_BAD_REQUEST, "%s.%s: takes no argument, but got \"%s\"",
 				   check->service, check->method->name, quoted);
 	return kontor_fail(check->err, KONTOR_E_BAD_REQUEST, "%s.%s: has no argument \"%s%s%s\"; %s %s", check->service,
-			   check->method->name, prefix, prefix[0] ? "." : "", quoted,
+			   check->method->name, path, path[0] ? "." : "", quoted,
 			   nearest ? "did you mean" : "its first is", nearest ? nearest : names[0]);
 }
 
-static size_t find_arg(const struct kontor_arg *args, size_t args_len, struct kontor_text name)
+static size_t find_arg(const struct table *table, struct kontor_text name)
 {
 	size_t i = 0;
-	while (i < args_len && !kontor_text_is(name, args[i].name))
+	while (i < table->args_len && !kontor_text_is(name, table->args[i].name))
 		i++;
 	return i;
 }
 
-static int check_entry(const struct kontor_arg_check *check, const char *prefix, const struct kontor_arg *args,
-		       size_t args_len, const msgpack_object_kv *entry, struct kontor_arg_value *values)
+static int check_entry(const struct table *table, const msgpack_object_kv *entry, struct kontor_arg_value *values)
 {
 	struct kontor_text name = text_of_object(&entry->key);
 	if (entry->key.type != MSGPACK_OBJECT_STR)
-		return kontor_fail(check->err, KONTOR_E_BAD_REQUEST, "%s.%s: the names of arguments must be strings",
-				   check->service, check->method->name);
-	size_t index = find_arg(args, args_len, name);
-	if (index == args_len)
-		return refuse_unknown(check, prefix, args, args_len, name);
+		return kontor_fail(table->check->err, KONTOR_E_BAD_REQUEST,
+				   "%s.%s: the names of arguments must be strings", table->check->service,
+				   table->check->method->name);
+	size_t index = find_arg(table, name);
+	if (index == table->args_len)
+		return refuse_unknown(table, name);
 	if (entry->val.type == MSGPACK_OBJECT_NIL)
 		return 0;
-	char path[PATH_SIZE];
-	snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] ? "." : "", args[index].name);
-	struct place at = {check, &args[index], path};
+	struct place at = {table->check, &table->args[index], table->parent, false, 0};
 	if (values[index].given)
 		return refuse(&at, "given once");
 	values[index].given = true;
 	return check_value(&at, &entry->val, &values[index]);
 }
 
-static int check_map(const struct kontor_arg_check *check, const char *prefix, const struct kontor_arg *args,
-		     size_t args_len, const msgpack_object *map, struct kontor_arg_value *values)
+static int refuse_missing(const struct table *table, const struct kontor_arg *arg)
 {
-	if (args_len > MAX_ARGS)
-		return kontor_fail(check->err, KONTOR_E_INTERNAL, "%s.%s: its table has more than %d arguments",
-				   check->service, check->method->name, MAX_ARGS);
+	char path[PATH_SIZE];
+	struct place at = {table->check, arg, table->parent, false, 0};
+	write_path(&at, path, sizeof(path));
+	return kontor_fail(table->check->err, KONTOR_E_BAD_REQUEST, "%s.%s: argument %s is missing%s%s",
+			   table->check->service, table->check->method->name, path, arg->help ? ": " : "",
+			   arg->help ? arg->help : "");
+}
+
+static int check_map(const struct table *table, const msgpack_object *map, struct kontor_arg_value *values)
+{
+	if (table->args_len > MAX_ARGS)
+		return kontor_fail(table->check->err, KONTOR_E_INTERNAL, "%s.%s: its table has more than %d arguments",
+				   table->check->service, table->check->method->name, MAX_ARGS);
 	for (uint32_t i = 0; i < map->via.map.size; i++) {
-		int rc = check_entry(check, prefix, args, args_len, &map->via.map.ptr[i], values);
+		int rc = check_entry(table, &map->via.map.ptr[i], values);
 		if (rc)
 			return rc;
 	}
-	for (size_t i = 0; i < args_len; i++)
-		if (args[i].required && !values[i].given)
-			return kontor_fail(check->err, KONTOR_E_BAD_REQUEST, "%s.%s: argument %s%s%s is missing%s%s",
-					   check->service, check->method->name, prefix, prefix[0] ? "." : "",
-					   args[i].name, args[i].help ? ": " : "", args[i].help ? args[i].help : "");
+	for (size_t i = 0; i < table->args_len; i++)
+		if (table->args[i].required && !values[i].given)
+			return refuse_missing(table, &table->args[i]);
 	return 0;
 }
 
 int kontor_args_check(const struct kontor_arg_check *check, const msgpack_object *map, struct kontor_arg_value *values)
 {
-	return check_map(check, "", check->method->args, check->method->args_len, map, values);
+	struct table table = {check, check->method->args, check->method->args_len, NULL};
+	return check_map(&table, map, values);
 }

@@ -40,6 +40,8 @@ struct kontor_job_kind {
 
 	/* All run in a lane thread and may run again after any failure. They return 0, or an error code: final codes
 	 * (and those <= -100) fail the job; the others are retried with back-off, up to max_attempts of the step.
+	 * Codes that say "nothing was done" (BUSY, UNAVAILABLE, ...) mean that something else is away: these are retried
+	 * without end, and the job shows as waiting, with the message.
 	 * KONTOR_JOB_WAIT: see kontor_job_wait(). kontor_job_fail() fails the job whatever the code's class. */
 
 	/* Looks around and ends with ONE transaction that adds the chunks and calls kontor_job_planned(). */
@@ -148,6 +150,12 @@ struct kontor_job_info {
 	bool cancelling;
 };
 int kontor_job_get(kontor_conn *conn, uint64_t job_id, struct kontor_job_info *ret_info, struct kontor_error *err);
+/* The result map of a job that is done; *ret_body is NULL when it has none (yet). The caller frees it. */
+int kontor_job_result(kontor_conn *conn, uint64_t job_id, kontor_body **ret_body, struct kontor_error *err);
+/* Jobs from the newest id down, those before `before` (0: from the top), at most `limit`; state and kind may be NULL. */
+typedef int (*kontor_job_info_function)(void *arg, const struct kontor_job_info *info, struct kontor_error *err);
+int kontor_job_list(kontor_conn *conn, const char *state, const char *kind, uint64_t before, unsigned limit,
+		    kontor_job_info_function fn, void *arg, struct kontor_error *err);
 /* Asks for a cancel; in the caller's transaction. CONFLICT when the job has ended. */
 int kontor_job_cancel(kontor_conn *tx, uint64_t job_id, struct kontor_error *err);
 /* A dead or failed job starts again from its plan (its undo has run). In the caller's transaction. */

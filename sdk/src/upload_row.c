@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "kontor/upload.h"
+#include "upload_row.h"
 
 static const struct {
 	const char *name;
@@ -52,4 +52,34 @@ void kontor_row_reject(struct kontor_row *row, enum kontor_verdict verdict, int 
 			end--;
 	}
 	row->reason[end] = '\0';
+}
+
+void upload_row_fill(const struct upload_file *file, const struct kontor_csv_record *record, uint64_t line,
+		     struct kontor_row *ret_row)
+{
+	const struct kontor_upload_header *header = &file->header;
+	ret_row->line = line;
+	ret_row->raw = record->raw;
+	ret_row->positions = header->positions;
+	ret_row->verdict = KONTOR_VERDICT_OK;
+	ret_row->column = 0;
+	ret_row->reason[0] = '\0';
+	ret_row->amount_minor = 0;
+	ret_row->currency[0] = '\0';
+	ret_row->parsed = NULL;
+	if (record->fault) {
+		unsigned position = record->fault_column;
+		bool named = position > 0 && position <= header->columns_len;
+		kontor_row_reject(ret_row, KONTOR_VERDICT_BAD_ROW, named ? (int)header->kind_columns[position - 1] : -1,
+				  "%s", kontor_csv_explain(record->fault));
+	} else if (record->fields_len != header->columns_len) {
+		kontor_row_reject(ret_row, KONTOR_VERDICT_BAD_ROW, -1, "%zu fields, but the header has %u columns",
+				  record->fields_len, header->columns_len);
+	}
+	bool readable = ret_row->verdict == KONTOR_VERDICT_OK;
+	for (size_t i = 0; i < file->kind->columns_len; i++) {
+		unsigned position = header->positions[i];
+		ret_row->fields[i] =
+			readable && position ? record->fields[position - 1] : (struct kontor_text){NULL, 0};
+	}
 }

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include <zstd.h>
+
+#include "upload_pieces.h"
+#include "upload_statements.h"
+
+/* What one record may leave unread in the buffer before its line counts as endless, and one more piece. */
+#define BUFFER_SIZE (2 * (size_t)KONTOR_UPLOAD_PIECE_LIMIT)
+
+static const char BYTE_ORDER_MARK[] = "\xef\xbb\xbf";
+#define BYTE_ORDER_MARK_SIZE 3
+
+struct kontor_upload_reader {
+	struct kontor_upload_reader_options options;
+	kontor_csv *csv;
+	uint64_t loaded; /* bytes of the file up to the end of the buffer */
+	uint64_t line;   /* of buffer[from] */
+	size_t from, to; /* what is unread in the buffer */
+	char *buffer;
+	char long_line[KONTOR_CSV_LINE_LIMIT];
+};
+
+int kontor_upload_reader_new(const struct kontor_upload_reader_options *options, kontor_upload_reader **ret_reader,
+			     struct kontor_error *err)
+{
+	struct kontor_upload_reader *reader = calloc(1, sizeof(*reader));
+	if (reader) {
+		reader->options = *options;
+		reader->loaded = options->from;
+		reader->line = options->line;
+		reader->csv = kontor_csv_new();
+		reader->buffer = malloc(BUFFER_SIZE);
+	}
+	if (!reader || !reader->csv || !reader->buffer) {
+		kontor_upload_reader_free(reader);
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for reading upload %llu",
+				   (unsigned long long)options->upload_id);
+	}
+	*ret_reader = reader;
+	return 0;
+}
+
+kontor_upload_reader *kontor_upload_reader_free(kontor_upload_reader *reader)
+{
+	if (reader) {
+		kontor_csv_free(reader->csv);
+		free(reader->buffer);
+	}
+	free(reader);
+	return NULL;
+}
+
+uint64_t kontor_upload_reader_position(const kontor_upload_reader *reader)
+{
+	return reader->loaded - (reader->to - reader->from);
+}
+
+uint64_t kontor_upload_reader_line(const kontor_upload_reader *reader)
+{
+	return reader->line;
+}
+
+/* Unpacks one row of upload_piece behind what is unread. */
+static int take_piece(struct kontor_upload_reader *reader, uint64_t piece_offset, struct kontor_text packed,
+		      struct kontor_error *err)
+{
+	char *at = reader->buffer + reader->to;
+	size_t size = ZSTD_decompress(at, KONTOR_UPLOAD_PIECE_LIMIT, packed.data, packed.size);
+	if (ZSTD_isError(size))
+		return kontor_fail(err, KONTOR_E_STORAGE, "upload %llu: the piece at byte %llu is damaged: %s",
+				   (unsigned long long)reader->options.upload_id, (unsigned long long)piece_offset,
+				   ZSTD_getErrorName(size));
+	size_t before = (size_t)(reader->loaded - piece_offset);
+	if (before >= size)
+		return kontor_fail(err, KONTOR_E_STORAGE, "upload %llu: the piece with byte %llu is missing",
+				   (unsigned long long)reader->options.upload_id, (unsigned long long)reader->loaded);
+	if (reader->options.digest && !EVP_DigestUpdate(reader->options.digest, at, size))
+		return kontor_fail(err, KONTOR_E_INTERNAL, "upload %llu: SHA-256 failed",
+				   (unsigned long long)reader->options.upload_id);
+	if (before > 0) /* only the first piece of a chunk begins before it */
+		memmove(at, at + before, size - before);
+	reader->to += size - before;
+	reader->loaded += size - before;
+	return 0;
+}
+
+static int load_piece(struct kontor_upload_reader *reader, struct kontor_error *err)
+{
+	memmove(reader->buffer, reader->buffer + reader->from, reader->to - reader->from);
+	reader->to -= reader->from;
+	reader->from = 0;
+
+	kontor_rows *rows = NULL;
+	int rc = kontor_db_query(reader->options.conn, KONTOR_READ_ALL, SQL_PIECE_AT,
+				 KONTOR_PARAMS(P_UINT(reader->options.upload_id), P_UINT(reader->loaded)), &rows, err);
+	if (rc)
+		return rc;
+	rc = kontor_rows_next(rows, err);
+	if (rc == 0)
+		rc = kontor_fail(err, KONTOR_E_NOT_FOUND,
+				 "the bytes of upload %llu are not kept any more: upload the "
+				 "file again",
+				 (unsigned long long)reader->options.upload_id);
+	else if (rc > 0)
+		rc = take_piece(reader, kontor_rows_uint(rows, 0), kontor_rows_text(rows, 1), err);
+	kontor_rows_close(rows);
+	return rc;
+}
+
+/* Empty lines are no records: a file of nothing else must not pile up in the buffer. */
+static void drop_empty_lines(struct kontor_upload_reader *reader)
+{
+	while (reader->from < reader->to) {
+		const char *at = reader->buffer + reader->from;
+		if (*at == '\n')
+			reader->from += 1;
+		else if (*at == '\r' && reader->from + 1 < reader->to && at[1] == '\n')
+			reader->from += 2;
+		else
+			break;
+		reader->line++;
+	}
+}
+
+/* A line that does not end within the buffer: keeps its beginning and passes the rest. */
+static int pass_long_line(struct kontor_upload_reader *reader, struct kontor_csv_record *ret_record, uint64_t *ret_line,
+			  struct kontor_error *err)
+{
+	memcpy(reader->long_line, reader->buffer + reader->from, sizeof(reader->long_line));
+	for (;;) {
+		const char *from = reader->buffer + reader->from;
+		const char *line_feed = memchr(from, '\n', reader->to - reader->from);
+		if (line_feed) {
+			reader->from += (size_t)(line_feed - from) + 1;
+			break;
+		}
+		reader->from = reader->to;
+		if (reader->loaded == reader->options.bytes)
+			break;
+		int rc = load_piece(reader, err);
+		if (rc)
+			return rc;
+	}
+	ret_record->raw = (struct kontor_text){reader->long_line, sizeof(reader->long_line)};
+	ret_record->lines = 1;
+	ret_record->fault = KONTOR_CSV_TOO_LONG;
+	ret_record->fault_column = 0;
+	ret_record->fields_len = 0;
+	*ret_line = reader->line++;
+	return 1;
+}
+
+static bool at_byte_order_mark(const struct kontor_upload_reader *reader)
+{
+	return kontor_upload_reader_position(reader) == 0 && reader->to - reader->from >= BYTE_ORDER_MARK_SIZE &&
+	       memcmp(reader->buffer + reader->from, BYTE_ORDER_MARK, BYTE_ORDER_MARK_SIZE) == 0;
+}
+
+int kontor_upload_reader_next(kontor_upload_reader *reader, struct kontor_csv_record *ret_record, uint64_t *ret_line,
+			      struct kontor_error *err)
+{
+	if (kontor_upload_reader_position(reader) >= reader->options.to)
+		return 0;
+	for (;;) {
+		bool at_end = reader->loaded == reader->options.bytes;
+		if (at_byte_order_mark(reader))
+			reader->from += BYTE_ORDER_MARK_SIZE;
+		struct kontor_text unread = {reader->buffer + reader->from, reader->to - reader->from};
+		size_t skipped;
+		size_t size = kontor_csv_next(reader->csv, unread, at_end, true, ret_record, &skipped);
+		if (size) {
+			*ret_line = reader->line + skipped;
+			reader->line += skipped + ret_record->lines;
+			reader->from += size;
+			return 1;
+		}
+		drop_empty_lines(reader);
+		if (at_end)
+			return 0;
+		if (reader->to - reader->from > BUFFER_SIZE - KONTOR_UPLOAD_PIECE_LIMIT)
+			return pass_long_line(reader, ret_record, ret_line, err);
+		int rc = load_piece(reader, err);
+		if (rc)
+			return rc;
+	}
+}

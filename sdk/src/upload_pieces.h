@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The records of an uploaded file, read from its pieces in bounded memory. Not installed.
+ */
+#ifndef KONTOR_UPLOAD_PIECES_H
+#define KONTOR_UPLOAD_PIECES_H
+
+#include <openssl/evp.h>
+
+#include "kontor/csv.h"
+#include "kontor/db.h"
+
+#pragma GCC visibility push(default)
+
+#define KONTOR_UPLOAD_PIECE_LIMIT (1u << 20) /* bytes of the file in one piece */
+
+typedef struct kontor_upload_reader kontor_upload_reader; /* one thread at a time */
+
+struct kontor_upload_reader_options {
+	kontor_conn *conn;
+	uint64_t upload_id;
+	uint64_t bytes;     /* of the whole file */
+	uint64_t from, to;  /* records that begin in [from, to); `from` is the border of a record */
+	uint64_t line;      /* of the byte at `from`, counted from 1 */
+	EVP_MD_CTX *digest; /* gets the bytes of the whole file (from == 0); NULL: none */
+};
+
+int kontor_upload_reader_new(const struct kontor_upload_reader_options *options, kontor_upload_reader **ret_reader,
+			     struct kontor_error *err);
+kontor_upload_reader *kontor_upload_reader_free(kontor_upload_reader *reader); /* NULL is fine; returns NULL */
+
+/* 1: a record with its fields and the line it begins on, borrowed until the next call; 0: no more; negative: failed
+ * (NOT_FOUND: the pieces are gone). A line beyond KONTOR_UPLOAD_PIECE_LIMIT comes as TOO_LONG with its first 64 KiB. */
+int kontor_upload_reader_next(kontor_upload_reader *reader, struct kontor_csv_record *ret_record, uint64_t *ret_line,
+			      struct kontor_error *err);
+uint64_t
+kontor_upload_reader_position(const kontor_upload_reader *reader);      /* bytes of the file before the next record */
+uint64_t kontor_upload_reader_line(const kontor_upload_reader *reader); /* of the byte at the position */
+
+#pragma GCC visibility pop
+#endif

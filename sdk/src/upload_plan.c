@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Plan of an upload: one pass over the file. Refuses the file for its header, its hash or its size; finds the rows that
+ * repeat each other; cuts the file into chunks on the borders of records.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "upload_duplicates.h"
+#include "upload_pieces.h"
+#include "upload_row.h"
+#include "upload_statements.h"
+
+/* 10,000 rows are one transaction of about 50 ms, little enough for a Galera write set. */
+#define CHUNK_ROWS 10000
+/* Its rejects, at worst the whole chunk, go in one packet: the server's max_allowed_packet is 16 MiB by default. */
+#define CHUNK_BYTES (8u << 20)
+/* 40 bytes of memory a row: 2 GB. */
+#define ROWS_LIMIT UINT64_C(50000000)
+/* How often a long pass looks whether it should stop, and empties the rows' arena. */
+#define ROWS_BETWEEN_LOOKS 1024
+
+struct chunk_range {
+	uint64_t from, to; /* bytes of the file */
+	uint64_t line;     /* of the byte at `from` */
+	uint64_t rows;
+};
+
+struct plan {
+	kontor_job *job;
+	struct upload_file file;
+	EVP_MD_CTX *digest;
+	kontor_arena *arena; /* of what identify() makes of the latest rows */
+	kontor_upload_reader *reader;
+	uint64_t rows;
+	struct kontor_upload_identified *identified; /* the good rows */
+	size_t identified_len, identified_capacity;
+	struct chunk_range *chunks;
+	size_t chunks_len, chunks_capacity;
+	struct kontor_upload_repeat *repeats;
+	size_t repeats_len;
+};
+
+static void release(struct plan *plan)
+{
+	EVP_MD_CTX_free(plan->digest);
+	kontor_arena_free(plan->arena);
+	kontor_upload_reader_free(plan->reader);
+	free(plan->identified);
+	free(plan->chunks);
+	free(plan->repeats);
+}
+
+static int store_refusal(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	struct plan *plan = arg;
+	return kontor_db_exec(tx, SQL_REFUSE,
+			      KONTOR_PARAMS(P_INT(KONTOR_E_BAD_REQUEST), P_STRING(plan->file.error),
+					    P_UINT(plan->file.upload.upload_id)),
+			      NULL, err);
+}
+
+/* The file itself is wrong, no row of it counts: the upload ends `refused`, its job failed with the same words. */
+static int __attribute__((format(printf, 3, 4)))
+refuse(struct plan *plan, struct kontor_error *err, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	vsnprintf(plan->file.error, sizeof(plan->file.error), format, args);
+	va_end(args);
+	int rc = kontor_db_transaction(kontor_job_db(plan->job), store_refusal, plan, err);
+	return rc ? rc : kontor_job_fail(plan->job, err, KONTOR_E_BAD_REQUEST, "%s", plan->file.error);
+}
+
+/* What was refused or undone once never comes back to life: a paused runner may still be undoing it. */
+static int check_state(const struct plan *plan, struct kontor_error *err)
+{
+	const struct upload_file *file = &plan->file;
+	if (strcmp(file->state, "checking") == 0)
+		return 0;
+	return kontor_job_fail(plan->job, err, file->error_code ? file->error_code : KONTOR_E_CONFLICT,
+			       "%s (this upload is %s for good: upload the file again)", file->error, file->state);
+}
+
+static int open_file(struct plan *plan, struct kontor_error *err)
+{
+	plan->digest = EVP_MD_CTX_new();
+	plan->arena = kontor_arena_new(0);
+	if (!plan->digest || !plan->arena || !EVP_DigestInit_ex(plan->digest, EVP_sha256(), NULL))
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for checking an upload");
+	struct kontor_upload_reader_options options = {.conn = kontor_job_db(plan->job),
+						       .upload_id = plan->file.upload.upload_id,
+						       .bytes = plan->file.bytes,
+						       .from = 0,
+						       .to = plan->file.bytes,
+						       .line = 1,
+						       .digest = plan->digest};
+	return kontor_upload_reader_new(&options, &plan->reader, err);
+}
+
+static int read_header(struct plan *plan, struct kontor_error *err)
+{
+	struct kontor_csv_record record;
+	struct kontor_error why = KONTOR_ERROR_INIT;
+	uint64_t line = 0;
+	int rc = kontor_upload_reader_next(plan->reader, &record, &line, err);
+	if (rc < 0)
+		return rc;
+	if (rc == 0)
+		return refuse(plan, err, "the file is empty: its first line must name the columns");
+	if (kontor_upload_header_check(plan->file.kind, &record, line, &plan->file.header, &why))
+		return refuse(plan, err, "%s", why.message);
+	for (size_t i = 0; i < plan->file.kind->columns_len; i++)
+		plan->file.upload.has_column[i] = plan->file.header.positions[i] > 0;
+	return 0;
+}
+
+static void *grow(void *rows, size_t *capacity, size_t size)
+{
+	size_t more = *capacity ? *capacity + *capacity / 2 : 1024;
+	void *grown = reallocarray(rows, more, size);
+	if (grown)
+		*capacity = more;
+	return grown;
+}
+
+static int keep_identity(struct plan *plan, const struct kontor_identity *identity, uint64_t line,
+			 struct kontor_error *err)
+{
+	if (plan->identified_len == plan->identified_capacity) {
+		void *grown = grow(plan->identified, &plan->identified_capacity, sizeof(*plan->identified));
+		if (!grown)
+			return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the identities of %zu rows",
+					   plan->identified_len);
+		plan->identified = grown;
+	}
+	plan->identified[plan->identified_len++] = (struct kontor_upload_identified){*identity, line};
+	return 0;
+}
+
+/* Counts the record that ends at the reader's position into the last chunk, or into a new one that begins with it. */
+static int count_into_chunk(struct plan *plan, uint64_t from, uint64_t from_line, struct kontor_error *err)
+{
+	struct chunk_range *last = plan->chunks_len ? &plan->chunks[plan->chunks_len - 1] : NULL;
+	if (!last || last->rows == CHUNK_ROWS || last->to - last->from >= CHUNK_BYTES) {
+		if (plan->chunks_len == plan->chunks_capacity) {
+			void *grown = grow(plan->chunks, &plan->chunks_capacity, sizeof(*plan->chunks));
+			if (!grown)
+				return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for %zu chunks",
+						   plan->chunks_len);
+			plan->chunks = grown;
+		}
+		last = &plan->chunks[plan->chunks_len++];
+		*last = (struct chunk_range){.from = from, .line = from_line};
+	}
+	last->to = kontor_upload_reader_position(plan->reader);
+	last->rows++;
+	return 0;
+}
+
+static int look_at_row(struct plan *plan, const struct kontor_csv_record *record, uint64_t line, struct kontor_row *row,
+		       struct kontor_error *err)
+{
+	struct kontor_identity identity;
+	upload_row_fill(&plan->file, record, line, row);
+	if (row->verdict != KONTOR_VERDICT_OK)
+		return 0;
+	memset(&identity, 0, sizeof(identity));
+	int rc = plan->file.kind->identify(plan->file.self, &plan->file.upload, row, plan->arena, &identity, err);
+	if (rc || row->verdict != KONTOR_VERDICT_OK)
+		return rc;
+	return keep_identity(plan, &identity, line, err);
+}
+
+static int read_rows(struct plan *plan, struct kontor_error *err)
+{
+	struct kontor_csv_record record;
+	struct kontor_row row;
+	uint64_t line;
+	memset(&row, 0, sizeof(row));
+	for (;; plan->rows++) {
+		if (plan->rows % ROWS_BETWEEN_LOOKS == 0) {
+			kontor_arena_reset(plan->arena);
+			if (kontor_job_stopping(plan->job))
+				return KONTOR_JOB_STOPPED;
+		}
+		uint64_t from = kontor_upload_reader_position(plan->reader);
+		uint64_t from_line = kontor_upload_reader_line(plan->reader);
+		int rc = kontor_upload_reader_next(plan->reader, &record, &line, err);
+		if (rc <= 0)
+			return rc;
+		if (plan->rows == ROWS_LIMIT)
+			return refuse(plan, err, "the file has more than %llu rows: split it",
+				      (unsigned long long)ROWS_LIMIT);
+		rc = look_at_row(plan, &record, line, &row, err);
+		if (rc == 0)
+			rc = count_into_chunk(plan, from, from_line, err);
+		if (rc)
+			return rc;
+	}
+}
+
+static int check_digest(struct plan *plan, struct kontor_error *err)
+{
+	uint8_t sha256[EVP_MAX_MD_SIZE];
+	char received[2 * UPLOAD_SHA256_SIZE + 1], announced[2 * UPLOAD_SHA256_SIZE + 1];
+	if (!EVP_DigestFinal_ex(plan->digest, sha256, NULL))
+		return kontor_fail(err, KONTOR_E_INTERNAL, "SHA-256 failed");
+	if (memcmp(sha256, plan->file.sha256, UPLOAD_SHA256_SIZE) == 0)
+		return 0;
+	return kontor_job_fail(plan->job, err, KONTOR_E_BAD_REQUEST,
+			       "what was received has SHA-256 %s, but %s was announced: upload the file again",
+			       kontor_hex(sha256, UPLOAD_SHA256_SIZE, received),
+			       kontor_hex(plan->file.sha256, UPLOAD_SHA256_SIZE, announced));
+}
+
+/* Repeats are in order of lines, so each chunk takes its own from the front. */
+static void write_repeats(const struct plan *plan, size_t chunk, size_t *next, kontor_writer *w)
+{
+	uint64_t end = chunk + 1 < plan->chunks_len ? plan->chunks[chunk + 1].line : UINT64_MAX;
+	kontor_put_array(w, "repeats");
+	for (; *next < plan->repeats_len && plan->repeats[*next].line < end; (*next)++) {
+		kontor_write_array(w);
+		kontor_write_uint(w, plan->repeats[*next].line);
+		kontor_write_uint(w, plan->repeats[*next].kind);
+		kontor_write_uint(w, plan->repeats[*next].other_line);
+		kontor_write_end(w);
+	}
+	kontor_write_end(w);
+}
+
+static int add_chunks(kontor_conn *tx, struct plan *plan, kontor_writer *w, struct kontor_error *err)
+{
+	int rc = 0;
+	size_t next_repeat = 0;
+	for (size_t i = 0; i < plan->chunks_len && rc == 0; i++) {
+		const struct chunk_range *chunk = &plan->chunks[i];
+		const void *input;
+		size_t size;
+		kontor_writer_reset(w);
+		kontor_write_map(w);
+		kontor_put_uint(w, "from", chunk->from);
+		kontor_put_uint(w, "to", chunk->to);
+		kontor_put_uint(w, "line", chunk->line);
+		kontor_put_uint(w, "rows", chunk->rows);
+		write_repeats(plan, i, &next_repeat, w);
+		kontor_write_end(w);
+		rc = kontor_writer_finish(w, &input, &size, err);
+		if (rc == 0)
+			rc = kontor_job_add_chunk(tx, plan->job, (uint32_t)i, input, size, err);
+	}
+	return rc;
+}
+
+static int store_plan(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	struct plan *plan = arg;
+	char header[4096];
+	uint64_t found = 0, upload_id = plan->file.upload.upload_id;
+	upload_header_write(&plan->file, header, sizeof(header));
+	int rc = kontor_db_exec(tx, SQL_BEGIN_IMPORT,
+				KONTOR_PARAMS(P_STRING(header), P_UINT(plan->rows), P_UINT(upload_id)), &found, err);
+	if (rc == 0 && found == 0)
+		rc = kontor_fail(err, KONTOR_E_CONFLICT, "upload %llu is not being checked any more",
+				 (unsigned long long)upload_id);
+	if (rc)
+		return rc;
+	kontor_writer *w = kontor_writer_new();
+	rc = w ? add_chunks(tx, plan, w, err) : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a plan");
+	kontor_writer_free(w);
+	return rc ? rc : kontor_job_planned(tx, plan->job, plan->rows, err);
+}
+
+static int make_plan(struct plan *plan, struct kontor_error *err)
+{
+	int rc = check_state(plan, err);
+	if (rc == 0)
+		rc = open_file(plan, err);
+	if (rc == 0)
+		rc = read_header(plan, err);
+	if (rc == 0)
+		rc = read_rows(plan, err);
+	if (rc == 0)
+		rc = check_digest(plan, err);
+	if (rc)
+		return rc;
+	if (plan->rows == 0)
+		return refuse(plan, err, "the file has a header but no rows");
+	rc = kontor_upload_find_repeats(plan->identified, plan->identified_len, plan->file.kind->contradictions,
+					&plan->repeats, &plan->repeats_len, err);
+	return rc ? rc : kontor_db_transaction(kontor_job_db(plan->job), store_plan, plan, err);
+}
+
+int upload_plan(void *self, kontor_job *job, struct kontor_error *err)
+{
+	struct plan plan = {.job = job};
+	int rc = upload_file_load(self, job, &plan.file, err);
+	if (rc == 0)
+		rc = make_plan(&plan, err);
+	release(&plan);
+	return rc;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SQL of the upload job. The tables are made by plugins/upload/schema/; nothing but this job and that plugin touches
+ * them.
+ */
+#ifndef KONTOR_UPLOAD_STATEMENTS_H
+#define KONTOR_UPLOAD_STATEMENTS_H
+
+#define SQL_LOAD_UPLOAD                                                                                                \
+	"SELECT region, kind, name, user, state, sha256, bytes, dry_run, header, rows_total, error_code, error "       \
+	"FROM upload WHERE upload_id = ?"
+
+/* The piece that holds one byte of the file. */
+#define SQL_PIECE_AT                                                                                                   \
+	"SELECT file_offset, data FROM upload_piece WHERE upload_id = ? AND file_offset <= ? "                         \
+	"ORDER BY file_offset DESC LIMIT 1"
+
+#define SQL_REFUSE                                                                                                     \
+	"UPDATE upload SET state = 'refused', error_code = ?, error = ? WHERE upload_id = ? AND state = 'checking'"
+#define SQL_BEGIN_IMPORT                                                                                               \
+	"UPDATE upload SET state = 'importing', header = ?, rows_total = ? WHERE upload_id = ? AND state = 'checking'"
+#define SQL_WAIT_FOR_APPROVAL                                                                                          \
+	"UPDATE upload SET state = 'waiting_approval' "                                                                \
+	"WHERE upload_id = ? AND state IN ('importing', 'waiting_approval')"
+#define SQL_ACCEPT                                                                                                     \
+	"UPDATE upload SET state = 'accepted', accepted_ms = ? "                                                       \
+	"WHERE upload_id = ? AND state IN ('importing', 'waiting_approval')"
+#define SQL_END_DRY_RUN "UPDATE upload SET state = 'dry_run' WHERE upload_id = ? AND state = 'importing'"
+#define SQL_END_UNDONE                                                                                                 \
+	"UPDATE upload SET state = ?, error_code = ?, error = ? "                                                      \
+	"WHERE upload_id = ? AND state NOT IN ('refused', 'accepted', 'dry_run')"
+
+#define SQL_INSERT_REJECT                                                                                              \
+	"INSERT INTO upload_reject (upload_id, line_no, column_no, column_name, verdict, reason, raw) "                \
+	"VALUES (?, ?, ?, ?, ?, ?, ?)"
+#define SQL_INSERT_TOTAL                                                                                               \
+	"INSERT INTO upload_total (upload_id, chunk_no, verdict, currency, row_count, amount_minor) "                  \
+	"VALUES (?, ?, ?, ?, ?, ?)"
+#define SQL_LOAD_TOTALS "SELECT verdict, currency, row_count, amount_minor FROM upload_total WHERE upload_id = ?"
+
+/* Bounded, so that no transaction grows with the file. */
+#define SQL_DELETE_PIECES "DELETE FROM upload_piece WHERE upload_id = ? LIMIT 500"
+#define SQL_DELETE_REJECTS "DELETE FROM upload_reject WHERE upload_id = ? LIMIT 10000"
+#define SQL_DELETE_TOTALS "DELETE FROM upload_total WHERE upload_id = ? LIMIT 10000"
+
+#endif

@@ -21,8 +21,9 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define READ_TIMEOUT_S 600 /* longer than any statement of a chunk; only ends waits for a server that vanished */
 #define WRITE_TIMEOUT_S 60
-#define LOCK_WAIT_TIMEOUT_S 20 /* then 1205, and the transaction runs again */
-#define PING_AFTER_MS 5000     /* an idle session younger than this only has its socket looked at */
+#define LOCK_WAIT_TIMEOUT_S 20         /* then 1205, and the transaction runs again */
+#define IDLE_TRANSACTION_TIMEOUT_S 300 /* then the server rolls back for a client that was stopped or cut off */
+#define PING_AFTER_MS 5000             /* an idle session younger than this only has its socket looked at */
 #define PASSWORD_LIMIT 256
 #define LABEL_SIZE 64 /* so many bytes of a statement name it in a message */
 
@@ -30,9 +31,11 @@
 #define STRING_OF(x) STRING(x)
 /* tx_isolation is what MariaDB 10.6 to 11 all know. */
 static const char INIT_COMMAND[] =
-	"SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, sql_mode = "
-	"'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',"
-	" tx_isolation = 'READ-COMMITTED', innodb_lock_wait_timeout = " STRING_OF(LOCK_WAIT_TIMEOUT_S);
+	"SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, tx_isolation = 'READ-COMMITTED',"
+	" sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',"
+	" innodb_lock_wait_timeout = " STRING_OF(LOCK_WAIT_TIMEOUT_S) ","
+								      " idle_transaction_timeout = " STRING_OF(
+									      IDLE_TRANSACTION_TIMEOUT_S);
 
 struct kontor_db {
 	char *socket, *host, *user, *password_file, *database, *tls_ca; /* NULL: not given */
@@ -390,6 +393,7 @@ void kontor_db_release(kontor_conn *conn)
 		return;
 	}
 	kontor_db *db = conn->db;
+	conn->before_commit = NULL;
 	conn->idle_since_ms = kontor_monotonic_ms();
 	pthread_mutex_lock(&db->lock);
 	conn->next_idle = db->idle;

@@ -42,7 +42,12 @@ struct kontor_conn {
 	unsigned last_errno;
 	bool lost; /* the server has gone or must not be trusted: connect anew before the next use */
 	bool in_transaction;
-	bool rerun;               /* the open transaction was rolled back by the server, or is lost: run it again */
+	bool rerun; /* the open transaction was rolled back by the server, or is lost: run it again */
+	/* Runs before the COMMIT of each transaction that is not `fenced` yet; a job's steps are fenced by it. NULL:
+	 * none. */
+	kontor_tx_function before_commit;
+	void *before_commit_arg;
+	bool fenced;
 	struct kontor_error doom; /* code != 0: the open transaction must not commit, whatever its function returns */
 };
 

@@ -74,9 +74,12 @@ static int run_once(kontor_conn *conn, kontor_tx_function fn, void *arg, bool *r
 		return rc;
 	}
 	conn->in_transaction = true;
+	conn->fenced = false;
 	rc = fn(conn, arg, err);
 	if (conn->stream && !conn->doom.code)
 		session_doom(conn, KONTOR_E_INTERNAL, "database: a transaction's function left a streaming read open");
+	if (rc == 0 && !conn->doom.code && !conn->fenced && conn->before_commit)
+		rc = conn->before_commit(conn, conn->before_commit_arg, err);
 	if (rc == 0 && !conn->doom.code)
 		return commit(conn, ret_again, err);
 	*ret_again = conn->rerun;

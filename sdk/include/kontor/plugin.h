@@ -82,6 +82,19 @@ struct kontor_plugin {
 		return &(plugin);                                                                                      \
 	}
 
+/* The same for a plugin with tables (kontor_add_plugin(... SCHEMA ...)): fills schema and schema_len, which are made by
+ * the build and no constants for the compiler. `plugin` is a static struct that is not const. */
+#define KONTOR_PLUGIN_WITH_SCHEMA(plugin, steps)                                                                       \
+	extern const struct kontor_schema_step steps[];                                                                \
+	extern const size_t steps##_len;                                                                               \
+	__attribute__((visibility("default"))) const struct kontor_plugin *kontor_plugin_entry(void);                  \
+	const struct kontor_plugin *kontor_plugin_entry(void)                                                          \
+	{                                                                                                              \
+		(plugin).schema = (steps);                                                                             \
+		(plugin).schema_len = steps##_len;                                                                     \
+		return &(plugin);                                                                                      \
+	}
+
 typedef const struct kontor_plugin *(*kontor_plugin_entry_function)(void);
 
 #pragma GCC visibility pop

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * All SQL of the upload plugin.
+ */
+#ifndef UPLOAD_STATEMENTS_H
+#define UPLOAD_STATEMENTS_H
+
+/* An upload of the same bytes that counts or may still count. */
+static const char SQL_FIND_SAME_BYTES[] =
+	"SELECT upload_id, job_id, state, bytes FROM upload WHERE region = ? AND kind = ? AND sha256 = ? AND dry_run = "
+	"0 "
+	"AND upload_id <> ? AND state IN ('checking', 'importing', 'waiting_approval', 'accepted') "
+	"ORDER BY state = 'accepted' DESC, upload_id LIMIT 1";
+static const char SQL_FIND_UNFINISHED[] =
+	"SELECT upload_id, received_bytes FROM upload WHERE region = ? AND kind = ? AND sha256 = ? AND user = ? "
+	"AND dry_run = ? AND again = ? AND state = 'receiving' ORDER BY upload_id LIMIT 1";
+static const char SQL_INSERT_UPLOAD[] =
+	"INSERT INTO upload (upload_id, region, kind, name, user, state, sha256, bytes, dry_run, again, created_ms) "
+	"VALUES (?, ?, ?, ?, ?, 'receiving', ?, ?, ?, ?, ?)";
+static const char SQL_LOCK_UPLOAD[] =
+	"SELECT region, kind, user, state, sha256, received_bytes, pieces, dry_run, again, job_id "
+	"FROM upload WHERE upload_id = ? FOR UPDATE";
+static const char SQL_INSERT_PIECE[] = "INSERT INTO upload_piece (upload_id, file_offset, data) VALUES (?, ?, ?)";
+static const char SQL_COUNT_PIECE[] =
+	"UPDATE upload SET received_bytes = received_bytes + ?, pieces = pieces + 1 WHERE upload_id = ?";
+static const char SQL_START_CHECK[] =
+	"UPDATE upload SET state = 'checking', bytes = ?, sha256 = ?, job_id = ? WHERE upload_id = ?";
+static const char SQL_CANCEL_UPLOAD[] =
+	"UPDATE upload SET state = 'cancelled', error = ? WHERE upload_id = ? AND state = 'receiving'";
+static const char SQL_DELETE_PIECES[] = "DELETE FROM upload_piece WHERE upload_id = ?";
+
+/* Also of a list: the same columns in the same order. */
+#define UPLOAD_COLUMNS                                                                                                 \
+	"upload_id, region, kind, name, user, state, sha256, bytes, received_bytes, dry_run, job_id, rows_total, "     \
+	"error_code, error, created_ms, accepted_ms"
+static const char SQL_GET_UPLOAD[] = "SELECT " UPLOAD_COLUMNS " FROM upload WHERE upload_id = ?";
+static const char SQL_LIST_UPLOADS[] =
+	"SELECT " UPLOAD_COLUMNS " FROM upload WHERE upload_id < ? ORDER BY upload_id DESC LIMIT ?";
+static const char SQL_LIST_UPLOADS_OF_REGION[] =
+	"SELECT " UPLOAD_COLUMNS " FROM upload WHERE region = ? AND upload_id < ? ORDER BY upload_id DESC LIMIT ?";
+static const char SQL_SUM_TOTALS[] =
+	"SELECT verdict, currency, CAST(SUM(row_count) AS UNSIGNED), CAST(SUM(amount_minor) AS SIGNED) "
+	"FROM upload_total WHERE upload_id = ? GROUP BY verdict, currency ORDER BY verdict, currency";
+static const char SQL_GET_HEADER[] = "SELECT header FROM upload WHERE upload_id = ?";
+static const char SQL_LIST_REJECTS[] =
+	"SELECT line_no, column_no, column_name, verdict, reason, raw FROM upload_reject "
+	"WHERE upload_id = ? AND line_no > ? ORDER BY line_no LIMIT ?";
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the settlement plugin's files share: its state and the handlers of its tables.
+ */
+#ifndef SETTLEMENT_H
+#define SETTLEMENT_H
+
+#include "kontor/host.h"
+#include "kontor/plugin.h"
+
+struct settlement {
+	kontor_host *host;
+	int64_t undo_rows;      /* items that one transaction of an undo removes */
+	int64_t close_retry_ms; /* a waiting close looks again after this time */
+};
+
+#define ADD_ITEMS_LIMIT 5000
+
+/* items_service.c, close_request.c, find.c, window_list.c, settle_state.c */
+int handle_add_items(void *self, kontor_request *request);
+int handle_close(void *self, kontor_request *request);
+int handle_find(void *self, kontor_request *request);
+int handle_windows(void *self, kontor_request *request);
+int handle_window_get(void *self, kontor_request *request);
+int handle_settle_begin(void *self, kontor_request *request);
+int handle_settle_end(void *self, kontor_request *request);
+
+/* One element each. */
+extern const struct kontor_upload_kind billing_items_kind[]; /* items_upload.c */
+extern const struct kontor_job_kind close_job_kind[];        /* close_job.c */
+
+#endif

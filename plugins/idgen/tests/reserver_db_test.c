@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kontor/time.h"
+#include "reserver.h"
+#include "test_database.h"
+
+extern const struct kontor_schema_step idgen_schema[];
+extern const size_t idgen_schema_len;
+
+static kontor_db *db;
+static int64_t wall_shift_ms, monotonic_shift_ms; /* the fake clock is the real one, shifted */
+
+static struct allocator_time shifted_clock(void)
+{
+	return (struct allocator_time){kontor_now_ms() + wall_shift_ms, kontor_monotonic_ms() + monotonic_shift_ms};
+}
+
+/* Time passes, on both of this machine's clocks. */
+static void pass(int64_t ms)
+{
+	wall_shift_ms += ms;
+	monotonic_shift_ms += ms;
+}
+
+static void sql(const char *statement)
+{
+	kontor_conn *conn = NULL;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	if (kontor_db_acquire(db, &conn, &err) || kontor_db_exec(conn, statement, KONTOR_NO_PARAMS, NULL, &err))
+		fail_msg("%s: %s", statement, err.message);
+	kontor_db_release(conn);
+}
+
+static int64_t sql_int(const char *statement)
+{
+	kontor_conn *conn = NULL;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	int64_t value = 0;
+	if (kontor_db_acquire(db, &conn, &err) || kontor_db_query_int(conn, statement, KONTOR_NO_PARAMS, &value, &err))
+		fail_msg("%s: %s", statement, err.message);
+	kontor_db_release(conn);
+	return value;
+}
+
+static int fresh_tables(void **state)
+{
+	(void)state;
+	wall_shift_ms = monotonic_shift_ms = 0;
+	sql("DROP TABLE IF EXISTS id_cluster, id_slot, id_namespace");
+	for (size_t i = 0; i < idgen_schema_len; i++)
+		sql(idgen_schema[i].sql);
+	return 0;
+}
+
+/* One unit: allocator, namespaces, reserver; its thread is not started, tests step it. */
+struct unit {
+	struct allocator allocator;
+	struct namespaces namespaces;
+	struct reserver reserver;
+};
+
+static struct unit *unit_new(unsigned datacenter, bool claim_auto)
+{
+	struct unit *unit = calloc(1, sizeof(*unit));
+	allocator_init(&unit->allocator, datacenter);
+	unit->reserver = (struct reserver){.db = db,
+					   .allocator = &unit->allocator,
+					   .namespaces = &unit->namespaces,
+					   .datacenter = datacenter,
+					   .claim_auto = claim_auto,
+					   .owner = "all@test",
+					   .clock = shifted_clock};
+	return unit;
+}
+
+/* Ends like kill -9: nothing is released. */
+static void unit_kill(struct unit *unit)
+{
+	allocator_destroy(&unit->allocator);
+	free(unit);
+}
+
+static void step(struct unit *unit)
+{
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	if (reserver_step(&unit->reserver, &err))
+		fail_msg("%s", err.message);
+}
+
+static enum allocator_result take(struct unit *unit, uint32_t count, struct kontor_id_range *ret_range)
+{
+	uint32_t retry_ms;
+	return allocator_take(&unit->allocator, shifted_clock(), count, ret_range, &retry_ms);
+}
+
+static struct allocator_state look(struct unit *unit)
+{
+	struct allocator_state state;
+	allocator_look(&unit->allocator, shifted_clock(), &state);
+	return state;
+}
+
+static void test_an_unbound_database_gives_no_ids(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, false);
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct kontor_id_range range;
+	assert_int_equal(reserver_step(&unit->reserver, &err), KONTOR_E_UNAVAILABLE);
+	assert_non_null(strstr(err.message, "kontor id claim"));
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_NO_WINDOW);
+	assert_non_null(strstr(look(unit).reason, "kontor id claim"));
+	sql("INSERT INTO id_cluster (dc_id, cluster_uuid, bound_ms, bound_by) VALUES (1, 'a', 1, 'x')");
+	step(unit);
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_OK);
+	unit_kill(unit);
+}
+
+static void test_a_database_of_another_datacenter_is_refused(void **state)
+{
+	(void)state;
+	struct unit *first = unit_new(1, true), *second = unit_new(2, true);
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	step(first);
+	assert_int_equal(reserver_step(&second->reserver, &err), KONTOR_E_CONFLICT);
+	assert_non_null(strstr(err.message, "datacenter id 1"));
+	assert_non_null(strstr(err.message, "is 2"));
+	assert_int_equal(look(second).slot, 0);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM id_cluster"), 1);
+	unit_kill(first);
+	unit_kill(second);
+}
+
+static void test_a_database_is_bound_once(void **state)
+{
+	(void)state;
+	kontor_conn *conn = NULL;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct cluster first, again, other;
+	bool bound;
+	assert_int_equal(kontor_db_acquire(db, &conn, &err), 0);
+	assert_int_equal(cluster_bind(conn, 3, "ann", &first, &bound, &err), 0);
+	assert_true(bound);
+	assert_int_equal(cluster_bind(conn, 3, "bob", &again, &bound, &err), 0);
+	assert_false(bound);
+	assert_string_equal(first.uuid, again.uuid);
+	assert_int_equal(cluster_bind(conn, 4, "bob", &other, &bound, &err), KONTOR_E_CONFLICT);
+	assert_int_not_equal(kontor_db_exec(conn,
+					    "INSERT INTO id_cluster (dc_id, cluster_uuid, bound_ms, bound_by) "
+					    "VALUES (4, 'b', 1, 'x')",
+					    KONTOR_NO_PARAMS, NULL, &err),
+			     0);
+	kontor_db_release(conn);
+}
+
+static void test_a_window_is_renewed_when_less_than_40_s_are_left(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	step(unit);
+	uint64_t end = look(unit).end;
+	assert_in_range(look(unit).left_ms, 59000, 60000);
+	assert_int_equal(end, (uint64_t)sql_int("SELECT hwm FROM id_slot WHERE epoch = 1"));
+	pass(4500); /* within what a clock may be ahead of the database's */
+	step(unit);
+	assert_int_equal(look(unit).end, end);
+	sql("UPDATE id_slot SET hwm = hwm - 18 * 4096000 WHERE epoch = 1"); /* as if the clocks were 18 s later */
+	unit->reserver.hwm -= layout_counters(18000);
+	unit->allocator.end -= layout_counters(18000);
+	assert_in_range(look(unit).left_ms, 30000, 39999);
+	step(unit);
+	assert_in_range(look(unit).left_ms, 59000, 60000);
+	assert_int_equal(look(unit).end, (uint64_t)sql_int("SELECT hwm FROM id_slot WHERE epoch = 1"));
+	unit_kill(unit);
+}
+
+static void test_each_unit_has_a_slot_of_its_own(void **state)
+{
+	(void)state;
+	struct unit *units[LAYOUT_SLOTS];
+	bool seen[LAYOUT_SLOTS + 1] = {false};
+	for (int i = 0; i < LAYOUT_SLOTS; i++) {
+		units[i] = unit_new(1, true);
+		step(units[i]);
+		unsigned slot = look(units[i]).slot;
+		assert_in_range(slot, 1, LAYOUT_SLOTS);
+		assert_false(seen[slot]);
+		seen[slot] = true;
+	}
+	struct unit *late = unit_new(1, true);
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	assert_int_equal(reserver_step(&late->reserver, &err), KONTOR_E_UNAVAILABLE);
+	assert_non_null(strstr(err.message, "none of the 62 id slots"));
+	/* an ended lease alone frees nothing: the slots' counters reach beyond the clock */
+	sql("UPDATE id_slot SET lease_until_ms = 0");
+	assert_int_equal(reserver_step(&late->reserver, &err), KONTOR_E_UNAVAILABLE);
+	/* and counters that are past free nothing while the lease lasts */
+	sql("UPDATE id_slot SET lease_until_ms = 9000000000000 WHERE slot <> 9");
+	sql("UPDATE id_slot SET hwm = 4096");
+	step(late);
+	assert_int_equal(look(late).slot, 9);
+	assert_int_equal(look(late).epoch, 2);
+	for (int i = 0; i < LAYOUT_SLOTS; i++)
+		unit_kill(units[i]);
+	unit_kill(late);
+}
+
+/* Brings the unit's window close to its end, so that the next step reserves. */
+static void make_renewal_due(struct unit *unit)
+{
+	uint64_t cut = layout_counters(30000);
+	kontor_conn *conn = NULL;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	assert_int_equal(kontor_db_acquire(db, &conn, &err), 0);
+	assert_int_equal(kontor_db_exec(conn, "UPDATE id_slot SET hwm = hwm - ? WHERE slot = ?",
+					KONTOR_PARAMS(P_UINT(cut), P_UINT(unit->reserver.slot)), NULL, &err),
+			 0);
+	kontor_db_release(conn);
+	unit->reserver.hwm -= cut;
+	unit->allocator.end -= cut;
+}
+
+static void test_a_slot_that_was_taken_over_is_given_up_for_good(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	struct kontor_id_range before, after;
+	step(unit);
+	unsigned slot = look(unit).slot;
+	assert_int_equal(take(unit, 1, &before), ALLOCATOR_OK);
+	make_renewal_due(unit);
+	sql("UPDATE id_slot SET epoch = epoch + 1, owner = 'thief', lease_until_ms = 9000000000000 WHERE epoch = 1");
+	int64_t hwm = sql_int("SELECT hwm FROM id_slot WHERE owner = 'thief'");
+	step(unit);
+	assert_int_not_equal(look(unit).slot, slot);
+	assert_int_equal(take(unit, 1, &after), ALLOCATOR_OK);
+	assert_int_not_equal(kontor_id_decode(after.base).slot, slot);
+	assert_int_equal(sql_int("SELECT hwm FROM id_slot WHERE owner = 'thief'"), hwm);
+	unit_kill(unit);
+}
+
+static void test_a_reservation_whose_answer_was_lost_is_not_used(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	step(unit);
+	unsigned slot = look(unit).slot;
+	make_renewal_due(unit);
+	/* the same compare-and-set has worked already, but nobody told us */
+	unit->reserver.pending_hwm = unit->reserver.hwm + 1000;
+	sql("UPDATE id_slot SET hwm = hwm + 1000 WHERE epoch = 1");
+	step(unit);
+	assert_int_not_equal(look(unit).slot, slot);
+	assert_int_equal(unit->reserver.pending_hwm, 0);
+	unit_kill(unit);
+}
+
+static void test_the_same_reservation_is_repeated_until_it_is_known(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct kontor_id_range range;
+	step(unit);
+	unsigned slot = look(unit).slot;
+	make_renewal_due(unit);
+	sql("RENAME TABLE id_slot TO id_slot_away");
+	assert_int_not_equal(reserver_step(&unit->reserver, &err), 0);
+	uint64_t pending = unit->reserver.pending_hwm;
+	assert_true(pending > 0);
+	assert_true(look(unit).reason[0] != '\0');
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_OK); /* the window that we have is ours all the same */
+	pass(100);
+	assert_int_not_equal(reserver_step(&unit->reserver, &err), 0);
+	assert_int_equal(unit->reserver.pending_hwm, pending);
+	sql("RENAME TABLE id_slot_away TO id_slot");
+	step(unit);
+	assert_int_equal(look(unit).slot, slot);
+	assert_int_equal(look(unit).end, pending);
+	assert_string_equal(look(unit).reason, "");
+	unit_kill(unit);
+}
+
+static void test_a_clock_far_ahead_reserves_nothing(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	wall_shift_ms = 6000;
+	assert_int_equal(reserver_step(&unit->reserver, &err), KONTOR_E_UNAVAILABLE);
+	assert_non_null(strstr(err.message, "ahead of the database's"));
+	assert_int_equal(sql_int("SELECT MAX(hwm) FROM id_slot"), 0);
+	wall_shift_ms = 0;
+	step(unit);
+	unsigned slot = look(unit).slot;
+	int64_t hwm = sql_int("SELECT MAX(hwm) FROM id_slot");
+	wall_shift_ms = 86400000; /* a day, while running */
+	assert_int_equal(look(unit).slot, slot);
+	assert_int_equal(reserver_step(&unit->reserver, &err), KONTOR_E_UNAVAILABLE);
+	assert_int_equal(sql_int("SELECT MAX(hwm) FROM id_slot"), hwm);
+	wall_shift_ms = 0; /* and right again: ids go on, with the right time */
+	step(unit);
+	struct kontor_id_range range;
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_OK);
+	assert_in_range(kontor_id_decode(range.base).time_ms, kontor_now_ms() - 5000, kontor_now_ms());
+	unit_kill(unit);
+}
+
+static void test_after_a_clock_was_set_back_ids_come_from_another_slot(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	struct kontor_id_range range;
+	wall_shift_ms = 4000;
+	step(unit);
+	unsigned slot = look(unit).slot;
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_OK);
+	wall_shift_ms -= 3600000;
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_OK);
+	monotonic_shift_ms += 25000; /* the renewal is due; the database's clock did not go on so far */
+	step(unit);
+	assert_int_not_equal(look(unit).slot, slot);
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_OK);
+	int64_t now = shifted_clock().wall_ms;
+	assert_in_range(kontor_id_decode(range.base).time_ms, now - 5000, now);
+	unit_kill(unit);
+}
+
+static void test_stopping_ends_the_lease_but_keeps_the_counters(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct kontor_id_range range;
+	assert_int_equal(reserver_start(&unit->reserver, &err), 0);
+	for (int i = 0; i < 100 && take(unit, 1, &range) != ALLOCATOR_OK; i++)
+		usleep(20000);
+	int64_t hwm = sql_int("SELECT MAX(hwm) FROM id_slot");
+	assert_true(hwm > 0);
+	reserver_stop_soon(&unit->reserver);
+	reserver_stop(&unit->reserver);
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_NO_WINDOW);
+	assert_int_equal(sql_int("SELECT MAX(lease_until_ms) FROM id_slot"), 0);
+	assert_int_equal(sql_int("SELECT MAX(hwm) FROM id_slot"), hwm);
+	unit_kill(unit);
+}
+
+#define RACERS 6
+#define LIVES 8
+#define GRANTS 50
+
+struct grant {
+	uint64_t base;
+	uint32_t count;
+};
+
+struct racer {
+	size_t len;
+	struct grant grants[LIVES * GRANTS];
+};
+
+/* Lives and is killed several times; slots become free early, because another thread lets time pass for the rows. */
+static void *race(void *arg)
+{
+	struct racer *racer = arg;
+	for (int life = 0; life < LIVES; life++) {
+		struct unit *unit = unit_new(1, true);
+		for (int n = 0; n < GRANTS; n++) {
+			struct kontor_error err = KONTOR_ERROR_INIT;
+			struct kontor_id_range range;
+			if (n % 5 == 0)
+				reserver_step(&unit->reserver, &err);
+			if (take(unit, 1 + (uint32_t)n * 7, &range) == ALLOCATOR_OK)
+				racer->grants[racer->len++] = (struct grant){range.base, range.count};
+		}
+		unit_kill(unit);
+	}
+	return NULL;
+}
+
+static int compare_grants(const void *a, const void *b)
+{
+	const struct grant *x = a, *y = b;
+	unsigned slot_x = kontor_id_decode(x->base).slot, slot_y = kontor_id_decode(y->base).slot;
+	if (slot_x != slot_y)
+		return slot_x < slot_y ? -1 : 1;
+	return x->base < y->base ? -1 : x->base > y->base;
+}
+
+static void test_no_id_is_issued_twice_by_units_that_race_and_die(void **state)
+{
+	(void)state;
+	struct racer *racers = calloc(RACERS, sizeof(*racers));
+	struct grant *all = calloc(RACERS * LIVES * GRANTS, sizeof(*all));
+	pthread_t threads[RACERS];
+	size_t len = 0;
+	for (int i = 0; i < RACERS; i++)
+		pthread_create(&threads[i], NULL, race, &racers[i]);
+	for (int i = 0; i < 40; i++) { /* leases end while their owners live: units are fenced */
+		sql("UPDATE id_slot SET lease_until_ms = 0");
+		usleep(10000);
+	}
+	for (int i = 0; i < RACERS; i++) {
+		pthread_join(threads[i], NULL);
+		memcpy(all + len, racers[i].grants, racers[i].len * sizeof(*all));
+		len += racers[i].len;
+	}
+	assert_true(len > RACERS * LIVES * GRANTS / 2);
+	qsort(all, len, sizeof(*all), compare_grants);
+	for (size_t i = 1; i < len; i++)
+		if (kontor_id_decode(all[i].base).slot == kontor_id_decode(all[i - 1].base).slot)
+			assert_true(all[i].base >= all[i - 1].base + (uint64_t)all[i - 1].count * KONTOR_ID_STRIDE);
+	free(all);
+	free(racers);
+}
+
+static void test_namespaces_come_from_the_database(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	char names[128];
+	assert_false(namespaces_known(&unit->namespaces, "job"));
+	step(unit);
+	assert_true(namespaces_known(&unit->namespaces, "job"));
+	assert_false(namespaces_known(&unit->namespaces, "jobs"));
+	assert_string_equal(namespaces_join(&unit->namespaces, names, sizeof(names)),
+			    "billing-item, default, file, job, payout");
+	unit_kill(unit);
+}
+
+static int open_database(void **state)
+{
+	(void)state;
+	db = test_database_open();
+	return 0;
+}
+
+static int close_database(void **state)
+{
+	(void)state;
+	db = test_database_close(db);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_an_unbound_database_gives_no_ids, fresh_tables),
+		cmocka_unit_test_setup(test_a_database_of_another_datacenter_is_refused, fresh_tables),
+		cmocka_unit_test_setup(test_a_database_is_bound_once, fresh_tables),
+		cmocka_unit_test_setup(test_a_window_is_renewed_when_less_than_40_s_are_left, fresh_tables),
+		cmocka_unit_test_setup(test_each_unit_has_a_slot_of_its_own, fresh_tables),
+		cmocka_unit_test_setup(test_a_slot_that_was_taken_over_is_given_up_for_good, fresh_tables),
+		cmocka_unit_test_setup(test_a_reservation_whose_answer_was_lost_is_not_used, fresh_tables),
+		cmocka_unit_test_setup(test_the_same_reservation_is_repeated_until_it_is_known, fresh_tables),
+		cmocka_unit_test_setup(test_a_clock_far_ahead_reserves_nothing, fresh_tables),
+		cmocka_unit_test_setup(test_after_a_clock_was_set_back_ids_come_from_another_slot, fresh_tables),
+		cmocka_unit_test_setup(test_stopping_ends_the_lease_but_keeps_the_counters, fresh_tables),
+		cmocka_unit_test_setup(test_no_id_is_issued_twice_by_units_that_race_and_die, fresh_tables),
+		cmocka_unit_test_setup(test_namespaces_come_from_the_database, fresh_tables),
+	};
+	return cmocka_run_group_tests(tests, open_database, close_database);
+}

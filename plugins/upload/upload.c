@@ -5,9 +5,6 @@
  */
 #include "upload.h"
 
-extern const struct kontor_schema_step upload_schema[];
-extern const size_t upload_schema_len;
-
 static const struct kontor_conf_row conf[] = {
 	{"kinds", KONTOR_CONF_LIST, offsetof(struct upload_plugin, kinds), "{\"billing-items\", \"payees\"}", 0, 0,
 	 NULL, "upload kinds that are accepted; each must be registered by a plugin of some unit", false},
@@ -108,12 +105,6 @@ static struct kontor_plugin plugin = {
 	.conf_len = sizeof(conf) / sizeof(conf[0]),
 	.methods = methods,
 	.methods_len = sizeof(methods) / sizeof(methods[0]),
-	.schema = upload_schema,
 };
 
-__attribute__((visibility("default"))) const struct kontor_plugin *kontor_plugin_entry(void);
-const struct kontor_plugin *kontor_plugin_entry(void)
-{
-	plugin.schema_len = upload_schema_len; /* known to the linker only */
-	return &plugin;
-}
+KONTOR_PLUGIN_WITH_SCHEMA(plugin, upload_schema)

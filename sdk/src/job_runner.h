@@ -23,9 +23,9 @@ struct kontor_job_runner_options {
 	const char *lane;
 	const struct kontor_job_registration *kinds; /* of this lane, from the plugins of this unit */
 	size_t kinds_len;
-	const char *owner;   /* "unit@machine" */
-	uint64_t instance;   /* random, drawn at start of the process */
-	uint32_t lease_ms;   /* 15,000 */
+	const char *owner; /* "unit@machine" */
+	uint64_t instance; /* random, drawn at start of the process */
+	uint32_t lease_ms; /* 15,000 */
 };
 
 int kontor_job_runner_new(const struct kontor_job_runner_options *options, kontor_job_runner **ret_runner,
@@ -43,7 +43,8 @@ void kontor_job_lane_wake(const char *lane);
 
 /* Renews the leases of all steps that run in this process; called every lease_ms / 3 by one housekeeping thread. */
 int kontor_job_leases_renew(kontor_conn *conn, struct kontor_error *err);
-/* Frees the leases of an earlier instance of the same owner, which is known to be gone (the unit's lock file is ours). */
+/* Frees the leases of an earlier instance of the same owner, which is known to be gone (the unit's lock file is ours).
+ */
 int kontor_job_leases_reclaim(kontor_conn *conn, const char *owner, uint64_t instance, struct kontor_error *err);
 
 #pragma GCC visibility pop

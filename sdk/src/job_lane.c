@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Waking the threads of a lane. A wake often comes before the commit of what it announces, so a woken lane looks again
+ * every few milliseconds for a short while.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "job_runner.h"
+#include "kontor/time.h"
+
+#define LANE_LIMIT 32
+#define LANE_NAME_SIZE 33
+#define HOT_MS 300     /* how long a woken lane looks more often */
+#define HOT_POLL_MS 10 /* how often it then looks */
+
+struct lane {
+	char name[LANE_NAME_SIZE];
+	int64_t hot_until_ms;
+	uint64_t wakes;
+};
+
+static pthread_mutex_t lanes_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t lanes_changed;
+static pthread_once_t lanes_once = PTHREAD_ONCE_INIT;
+static struct lane lanes[LANE_LIMIT];
+static size_t lanes_len;
+
+static void lanes_init(void)
+{
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&lanes_changed, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+/* The lane of this name; the last one serves all that are too many. */
+static struct lane *lane_get(const char *name)
+{
+	for (size_t i = 0; i < lanes_len; i++)
+		if (!strcmp(lanes[i].name, name))
+			return &lanes[i];
+	if (lanes_len == LANE_LIMIT)
+		return &lanes[LANE_LIMIT - 1];
+	struct lane *lane = &lanes[lanes_len++];
+	snprintf(lane->name, sizeof(lane->name), "%s", name);
+	return lane;
+}
+
+static void lane_heat(struct lane *lane)
+{
+	lane->hot_until_ms = kontor_monotonic_ms() + HOT_MS;
+	lane->wakes++;
+}
+
+void kontor_job_lane_wake(const char *name)
+{
+	pthread_once(&lanes_once, lanes_init);
+	pthread_mutex_lock(&lanes_lock);
+	if (name)
+		lane_heat(lane_get(name));
+	for (size_t i = 0; !name && i < lanes_len; i++)
+		lane_heat(&lanes[i]);
+	pthread_cond_broadcast(&lanes_changed);
+	pthread_mutex_unlock(&lanes_lock);
+}
+
+void kontor_job_lane_wait(const char *name, unsigned ms)
+{
+	pthread_once(&lanes_once, lanes_init);
+	pthread_mutex_lock(&lanes_lock);
+	struct lane *lane = lane_get(name);
+	int64_t now = kontor_monotonic_ms();
+	if (now < lane->hot_until_ms && ms > HOT_POLL_MS)
+		ms = HOT_POLL_MS;
+	int64_t until = now + ms;
+	struct timespec deadline = {until / 1000, (until % 1000) * 1000000};
+	uint64_t wakes = lane->wakes;
+	while (lane->wakes == wakes && kontor_monotonic_ms() < until)
+		if (pthread_cond_timedwait(&lanes_changed, &lanes_lock, &deadline))
+			break;
+	pthread_mutex_unlock(&lanes_lock);
+}

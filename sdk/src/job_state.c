@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Looking at jobs: state, progress, results.
+ */
+#include <stdio.h>
+
+#include "job_statements.h"
+#include "job_work.h"
+
+#define COPY(field, text) snprintf(field, sizeof(field), "%s", text)
+
+static void read_info(const kontor_rows *rows, struct kontor_job_info *info)
+{
+	*info = (struct kontor_job_info){
+		.job_id = kontor_rows_uint(rows, 0),
+		.done = kontor_rows_uint(rows, 6),
+		.total = kontor_rows_uint(rows, 7),
+		.created_ms = kontor_rows_int(rows, 8),
+		.started_ms = kontor_rows_int(rows, 9),
+		.finished_ms = kontor_rows_int(rows, 10),
+		.run_at_ms = kontor_rows_int(rows, 11),
+		.error_code = (int)kontor_rows_int(rows, 12),
+		.cancelling = kontor_rows_int(rows, 14) != 0,
+	};
+	COPY(info->kind, kontor_rows_string(rows, 1));
+	COPY(info->lane, kontor_rows_string(rows, 2));
+	COPY(info->state, kontor_rows_string(rows, 3));
+	COPY(info->region, kontor_rows_string(rows, 4));
+	COPY(info->user, kontor_rows_string(rows, 5));
+	COPY(info->error, kontor_rows_string(rows, 13));
+}
+
+static int no_job(uint64_t job_id, struct kontor_error *err)
+{
+	return kontor_fail(err, KONTOR_E_NOT_FOUND, "there is no job %llu", (unsigned long long)job_id);
+}
+
+int kontor_job_get(kontor_conn *conn, uint64_t job_id, struct kontor_job_info *ret_info, struct kontor_error *err)
+{
+	kontor_rows *rows = NULL;
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_JOB_INFO, KONTOR_PARAMS(P_UINT(job_id)), &rows, err);
+	if (rc)
+		return rc;
+	rc = kontor_rows_next(rows, err);
+	if (rc == 1)
+		read_info(rows, ret_info);
+	kontor_rows_close(rows);
+	return rc == 1 ? 0 : rc == 0 ? no_job(job_id, err) : rc;
+}
+
+int kontor_job_list(kontor_conn *conn, const char *state, const char *kind, uint64_t before, unsigned limit,
+		    kontor_job_info_function fn, void *arg, struct kontor_error *err)
+{
+	kontor_rows *rows = NULL;
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_JOB_LIST,
+				 KONTOR_PARAMS(P_UINT(before ? before : UINT64_MAX), P_STRING(state), P_STRING(state),
+					       P_STRING(kind), P_STRING(kind), P_UINT(limit)),
+				 &rows, err);
+	if (rc)
+		return rc;
+	struct kontor_job_info info;
+	while ((rc = kontor_rows_next(rows, err)) == 1) {
+		read_info(rows, &info);
+		rc = fn(arg, &info, err);
+		if (rc)
+			break;
+	}
+	kontor_rows_close(rows);
+	return rc;
+}
+
+int kontor_job_result(kontor_conn *conn, uint64_t job_id, kontor_body **ret_body, struct kontor_error *err)
+{
+	kontor_rows *rows = NULL;
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_JOB_RESULT, KONTOR_PARAMS(P_UINT(job_id)), &rows, err);
+	if (rc)
+		return rc;
+	rc = kontor_rows_next(rows, err);
+	if (rc == 0) {
+		rc = no_job(job_id, err);
+	} else if (rc == 1) {
+		struct kontor_text result = kontor_rows_text(rows, 0);
+		rc = 0;
+		if (!result.data)
+			*ret_body = NULL;
+		else
+			rc = kontor_body_parse(result.data, result.size, ret_body, err);
+	}
+	kontor_rows_close(rows);
+	return rc;
+}
+
+static int hand_out_result(const kontor_rows *rows, kontor_chunk_result_function fn, void *arg,
+			   struct kontor_error *err)
+{
+	struct kontor_text result = kontor_rows_text(rows, 1);
+	kontor_body *body = NULL;
+	int rc = result.data ? kontor_body_parse(result.data, result.size, &body, err) : 0;
+	if (!rc)
+		rc = fn(arg, (uint32_t)kontor_rows_uint(rows, 0), body ? kontor_body_map(body) : NULL, err);
+	kontor_body_free(body);
+	return rc;
+}
+
+/* In pages, so that fn may use the session and big results never lie in memory all at once. */
+int kontor_job_results(kontor_conn *conn, uint64_t job_id, kontor_chunk_result_function fn, void *arg,
+		       struct kontor_error *err)
+{
+	uint64_t next = 0;
+	bool more = true;
+	while (more) {
+		kontor_rows *rows = NULL;
+		int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_CHUNK_RESULTS,
+					 KONTOR_PARAMS(P_UINT(job_id), P_UINT(next)), &rows, err);
+		if (rc)
+			return rc;
+		more = false;
+		while ((rc = kontor_rows_next(rows, err)) == 1) {
+			more = true;
+			next = kontor_rows_uint(rows, 0) + 1;
+			rc = hand_out_result(rows, fn, arg, err);
+			if (rc)
+				break;
+		}
+		kontor_rows_close(rows);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int kontor_job_each_result(kontor_conn *conn, const kontor_job *job, kontor_chunk_result_function fn, void *arg,
+			   struct kontor_error *err)
+{
+	return kontor_job_results(conn, job->lease.job_id, fn, arg, err);
+}

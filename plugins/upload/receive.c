@@ -66,16 +66,6 @@ static int check_kind(const struct upload_plugin *self, kontor_request *request)
 				   "there is no upload kind \"%s\": `kinds` in upload.conf lists them", kind);
 }
 
-static int check_home(kontor_request *request)
-{
-	const struct kontor_region *region =
-		kontor_region_find(kontor_request_host(request), kontor_arg_string(request, "region"));
-	if (region && region->home_here)
-		return 0;
-	return kontor_request_fail(request, KONTOR_E_DISABLED, "region %s has its home in datacenter %s: upload there",
-				   kontor_arg_string(request, "region"), region ? region->home : "unknown");
-}
-
 /* One that is being cancelled will not count: it does not stand in the way of a new one. */
 static int drop_if_cancelling(kontor_request *request, struct same_bytes *found)
 {
@@ -177,8 +167,6 @@ int upload_begin(void *self, kontor_request *request)
 	const char *kind = kontor_arg_string(request, "kind");
 	uint8_t sha256[SHA256_SIZE];
 	int rc = check_kind(self, request);
-	if (rc == 0)
-		rc = check_home(request);
 	if (rc || !kontor_arg_given(request, "sha256"))
 		return rc ? rc : insert_upload(request, NULL);
 

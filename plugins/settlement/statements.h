@@ -61,7 +61,7 @@ static const char SQL_ADD_ITEM[] = "INSERT INTO billing_item (region, window_no,
 				   "order_id, item_type, amount_minor, "
 				   "currency, occurred_ms, note, late, upload_id, line_no, fact_key) VALUES (?, ?, ?, "
 				   "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-#define ADD_ITEM_COLUMNS "suuusuissusuub"
+#define ADD_ITEM_COLUMNS "suuusuisisuuub"
 
 #define TEN_PLACES "?,?,?,?,?,?,?,?,?,?"
 #define LOOKUP_KEYS 100

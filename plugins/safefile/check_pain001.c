@@ -40,7 +40,7 @@ struct checker {
 
 	struct payment found; /* the transaction that is being read */
 	char amount[TEXT_LIMIT];
-	size_t block;        /* which of the message's totals the open PmtInf must be */
+	size_t block; /* which of the message's totals the open PmtInf must be */
 	uint64_t block_count, count;
 	int64_t block_sum;
 	__int128 group_sum, sum; /* CtrlSum of GrpHdr and the sum of all payments, in units of 10^-group_exponent */
@@ -65,8 +65,8 @@ static int fault(struct checker *c, const char *format, ...)
 	if (c->depth > 3 && c->open[3].index == ELEMENT_TRANSACTION)
 		snprintf(place, sizeof(place), ", payment %llu%s%s", (unsigned long long)c->count + 1,
 			 *c->found.e2e_id ? " " : "", c->found.e2e_id);
-	c->code = kontor_fail(c->err, KONTOR_E_CONFLICT, "%s line %d%s: %s", c->name, xmlSAX2GetLineNumber(c->parser), place,
-			      what);
+	c->code = kontor_fail(c->err, KONTOR_E_CONFLICT, "%s line %d%s: %s", c->name, xmlSAX2GetLineNumber(c->parser),
+			      place, what);
 	xmlStopParser(c->parser);
 	return c->code;
 }
@@ -229,7 +229,8 @@ static int take_value(struct checker *c, enum pain001_field field)
 	}
 }
 
-/* ---- one transaction ---------------------------------------------------------------------------------------------- */
+/* ---- one transaction ----------------------------------------------------------------------------------------------
+ */
 
 /* EPC217-08, written down a second time on purpose. */
 static int in_charset(struct checker *c, const char *what, const char *value)
@@ -237,8 +238,8 @@ static int in_charset(struct checker *c, const char *what, const char *value)
 	size_t good = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-?:().,'+ ");
 	size_t size = strlen(value);
 	if (value[good])
-		return fault(c, "%s has a character outside of the charset " PROFILE_CHARSET_EPC217 " at position %zu", what,
-			     good + 1);
+		return fault(c, "%s has a character outside of the charset " PROFILE_CHARSET_EPC217 " at position %zu",
+			     what, good + 1);
 	if (size && (value[0] == '/' || value[size - 1] == '/' || strstr(value, "//")))
 		return fault(c, "%s begins or ends with a slash or has two together", what);
 	if (size && (value[0] == ' ' || value[size - 1] == ' '))
@@ -503,7 +504,8 @@ static void on_error(void *arg, xmlErrorPtr error)
 	(void)arg, (void)error; /* parse_all() reports the parser's last error */
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------ */
+/* ---- the file ------------------------------------------------------------------------------------------------------
+ */
 
 /* The files that Kontor writes have no markup that begins with "<!": neither a DOCTYPE (with its entities) nor comments
  * and CDATA, in which a bank's parser and ours could differ. Refused before the parser sees them. */
@@ -586,9 +588,13 @@ int pain001_check(int fd, const char *name, const struct pain001_message *messag
 		unsigned exponent = exponent_of(c, message->totals[i].currency);
 		c->group_exponent = exponent > c->group_exponent ? exponent : c->group_exponent;
 	}
-	xmlSAXHandler sax = {.initialized = XML_SAX2_MAGIC, .startElementNs = on_start, .endElementNs = on_end,
-			     .characters = on_text, .ignorableWhitespace = on_text,
-			     .processingInstruction = on_instruction, .serror = on_error};
+	xmlSAXHandler sax = {.initialized = XML_SAX2_MAGIC,
+			     .startElementNs = on_start,
+			     .endElementNs = on_end,
+			     .characters = on_text,
+			     .ignorableWhitespace = on_text,
+			     .processingInstruction = on_instruction,
+			     .serror = on_error};
 	c->parser = xmlCreatePushParserCtxt(&sax, c, NULL, 0, NULL);
 	int code = KONTOR_E_INTERNAL;
 	if (!c->parser) {

@@ -19,7 +19,8 @@ static unsigned mod_97(struct kontor_text iban)
 	unsigned rest = 0;
 	for (size_t i = 0; i < iban.size; i++) {
 		char c = iban.data[(i + 4) % iban.size];
-		rest = is_digit(c) ? (rest * 10 + (unsigned)(c - '0')) % 97 : (rest * 100 + (unsigned)(c - 'A' + 10)) % 97;
+		rest = is_digit(c) ? (rest * 10 + (unsigned)(c - '0')) % 97
+				   : (rest * 100 + (unsigned)(c - 'A' + 10)) % 97;
 	}
 	return rest;
 }

@@ -128,9 +128,10 @@ static int group_sum(const struct pain001_message *message, char *out, struct ko
 		sum += amount;
 	}
 	if (sum <= 0 || sum >= PAIN001_SUM_LIMIT)
-		return kontor_fail(err, KONTOR_E_CONFLICT,
-				   "message %s: its control sum does not fit 18 digits: lower max_payments of the profile",
-				   message->message_id);
+		return kontor_fail(
+			err, KONTOR_E_CONFLICT,
+			"message %s: its control sum does not fit 18 digits: lower max_payments of the profile",
+			message->message_id);
 	kontor_amount_format((int64_t)sum, exponent, out);
 	return 0;
 }

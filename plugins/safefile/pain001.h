@@ -11,14 +11,14 @@
 #include "write.h"
 
 #define PAIN001_NAMESPACE "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
-#define PAIN001_ID_LIMIT 35      /* Max35Text */
+#define PAIN001_ID_LIMIT 35                            /* Max35Text */
 #define PAIN001_SUM_LIMIT INT64_C(1000000000000000000) /* DecimalNumber: 18 digits */
 
 struct pain001_message {
 	const struct profile *profile;
 	const char *message_id;
 	int64_t created_ms;
-	const char *execution_date; /* 2026-11-23 */
+	const char *execution_date;          /* 2026-11-23 */
 	const struct currency_total *totals; /* one PmtInf each, in this order */
 	size_t totals_len;
 };

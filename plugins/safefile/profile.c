@@ -15,8 +15,8 @@
 
 static int refuse(const struct profile *profile, struct kontor_error *err, const char *key, const char *rule)
 {
-	return kontor_fail(err, KONTOR_E_CONFLICT, "profile \"%s\": %s: %s (conf/profiles/%s.conf)", profile->name, key, rule,
-			   profile->name);
+	return kontor_fail(err, KONTOR_E_CONFLICT, "profile \"%s\": %s: %s (conf/profiles/%s.conf)", profile->name, key,
+			   rule, profile->name);
 }
 
 static const char *setting(const kontor_host *host, const char *profile, const char *key, const char *otherwise)
@@ -48,7 +48,8 @@ static int read_number(const struct profile *profile, const char *key, const cha
 static int check_debtor(const struct profile *profile, struct kontor_error *err)
 {
 	if (!charset_epc217_valid(profile->debtor_name) || !charset_has_alphanumeric(profile->debtor_name))
-		return refuse(profile, err, "debtor_name", "must be letters, digits and / - ? : ( ) . , ' + of EPC217-08");
+		return refuse(profile, err, "debtor_name",
+			      "must be letters, digits and / - ? : ( ) . , ' + of EPC217-08");
 	if (iban_check(kontor_text_of(profile->debtor_iban)) != IBAN_OK)
 		return refuse(profile, err, "debtor_iban", "is not a valid IBAN");
 	if (!bic_valid(kontor_text_of(profile->debtor_bic)))
@@ -116,14 +117,15 @@ int profile_to_text(const struct profile *p, char *text, size_t size, struct kon
 	json_t *currencies = json_object();
 	for (size_t i = 0; i < p->currencies_len; i++)
 		json_object_set_new(currencies, p->currencies[i].code, json_integer(p->currencies[i].exponent));
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o}", "name", p->name, "format", p->format,
-				 "debtor_name", p->debtor_name, "debtor_iban", p->debtor_iban, "debtor_bic", p->debtor_bic,
-				 "charge_bearer", p->charge_bearer, "charset", p->charset, "name_limit", (int)p->name_limit,
-				 "max_payments", (int)p->max_payments, "currencies", currencies);
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o}", "name", p->name, "format",
+				 p->format, "debtor_name", p->debtor_name, "debtor_iban", p->debtor_iban, "debtor_bic",
+				 p->debtor_bic, "charge_bearer", p->charge_bearer, "charset", p->charset, "name_limit",
+				 (int)p->name_limit, "max_payments", (int)p->max_payments, "currencies", currencies);
 	size_t length = json ? json_dumpb(json, text, size, JSON_COMPACT) : 0;
 	json_decref(json);
 	if (length == 0 || length >= size)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "profile \"%s\" does not fit %zu bytes of JSON", p->name, size);
+		return kontor_fail(err, KONTOR_E_INTERNAL, "profile \"%s\" does not fit %zu bytes of JSON", p->name,
+				   size);
 	text[length] = '\0';
 	return 0;
 }
@@ -154,7 +156,8 @@ static bool from_json(const json_t *json, struct profile *p)
 	return copy(p->name, sizeof(p->name), name) && copy(p->format, sizeof(p->format), format) &&
 	       copy(p->debtor_name, sizeof(p->debtor_name), debtor_name) &&
 	       copy(p->debtor_iban, sizeof(p->debtor_iban), iban) && copy(p->debtor_bic, sizeof(p->debtor_bic), bic) &&
-	       copy(p->charge_bearer, sizeof(p->charge_bearer), bearer) && copy(p->charset, sizeof(p->charset), charset);
+	       copy(p->charge_bearer, sizeof(p->charge_bearer), bearer) &&
+	       copy(p->charset, sizeof(p->charset), charset);
 }
 
 int profile_from_text(struct kontor_text text, struct profile *ret_profile, struct kontor_error *err)
@@ -164,7 +167,8 @@ int profile_from_text(struct kontor_text text, struct profile *ret_profile, stru
 	bool fine = json && from_json(json, &p);
 	json_decref(json);
 	if (!fine)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "the profile that is stored with the safefile cannot be read");
+		return kontor_fail(err, KONTOR_E_INTERNAL,
+				   "the profile that is stored with the safefile cannot be read");
 	*ret_profile = p;
 	return 0;
 }

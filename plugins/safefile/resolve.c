@@ -35,8 +35,8 @@ int resolver_new(struct resolver **ret_resolver, struct kontor_error *err)
 	resolver->latin = utrans_openU(id, -1, UTRANS_FORWARD, NULL, 0, NULL, &status);
 	if (U_FAILURE(status)) {
 		resolver_free(resolver);
-		return kontor_fail(err, KONTOR_E_INTERNAL, "ICU cannot open the transliteration \"%s\": %s", TRANSLITERATION,
-				   u_errorName(status));
+		return kontor_fail(err, KONTOR_E_INTERNAL, "ICU cannot open the transliteration \"%s\": %s",
+				   TRANSLITERATION, u_errorName(status));
 	}
 	*ret_resolver = resolver;
 	return 0;
@@ -156,8 +156,9 @@ bool resolve_payee(struct resolver *resolver, const struct profile *profile, con
 	clear_values(payment);
 	struct kontor_text name = present(payee->name_latin) ? payee->name_latin : payee->name;
 	if (!to_bank(resolver, name, profile->name_limit, payment->name))
-		return refuse(reason, "no letter or digit of the name is left in the bank's charset " PROFILE_CHARSET_EPC217
-				      ": upload the payee with a name_latin");
+		return refuse(reason,
+			      "no letter or digit of the name is left in the bank's charset " PROFILE_CHARSET_EPC217
+			      ": upload the payee with a name_latin");
 	if (present(payee->country) && payee->country.size == 2)
 		memcpy(payment->country, payee->country.data, 2);
 	payment->country[2] = '\0';
@@ -169,7 +170,8 @@ bool resolve_payee(struct resolver *resolver, const struct profile *profile, con
 		memcpy(payment->bic, payee->bic.data, payee->bic.size);
 		payment->bic[payee->bic.size] = '\0';
 	}
-	/* A town that the charset cannot carry is left out, with the whole address: banks take a payment without one. */
+	/* A town that the charset cannot carry is left out, with the whole address: banks take a payment without one.
+	 */
 	if (!to_bank(resolver, payee->town, TOWN_LIMIT, payment->town))
 		payment->town[0] = '\0';
 	return true;

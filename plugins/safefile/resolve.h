@@ -22,7 +22,8 @@ int resolver_new(struct resolver **ret_resolver, struct kontor_error *err);
 struct resolver *resolver_free(struct resolver *resolver); /* NULL is fine; returns NULL */
 
 /* Fills name, country, town, iban, account, bank_code and bic of *payment. False: this payee cannot be paid by a file,
- * and reason (RESOLVE_REASON_SIZE bytes) says why and what to change; it shows four characters of an account at most. */
+ * and reason (RESOLVE_REASON_SIZE bytes) says why and what to change; it shows four characters of an account at most.
+ */
 bool resolve_payee(struct resolver *resolver, const struct profile *profile, const struct payee *payee,
 		   struct payment *payment, char *reason);
 

@@ -15,12 +15,14 @@ static int open_key(const char *key_file, FILE **ret_file, struct kontor_error *
 	struct stat status;
 	int fd = open(key_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return kontor_fail(err, KONTOR_E_CONFLICT, "cannot open the signing key %s: %s", key_file, strerror(errno));
+		return kontor_fail(err, KONTOR_E_CONFLICT, "cannot open the signing key %s: %s", key_file,
+				   strerror(errno));
 	if (fstat(fd, &status) || !S_ISREG(status.st_mode) || (status.st_mode & 077)) {
 		close(fd);
-		return kontor_fail(err, KONTOR_E_DENIED,
-				   "the signing key %s can be read by others than its owner: chmod 600 it, or make a new one",
-				   key_file);
+		return kontor_fail(
+			err, KONTOR_E_DENIED,
+			"the signing key %s can be read by others than its owner: chmod 600 it, or make a new one",
+			key_file);
 	}
 	*ret_file = fdopen(fd, "r");
 	if (!*ret_file) {
@@ -47,9 +49,10 @@ int manifest_sign(const char *key_file, const void *data, size_t size, uint8_t *
 	fclose(file);
 	if (!key || EVP_PKEY_get_id(key) != EVP_PKEY_ED25519) {
 		EVP_PKEY_free(key);
-		return kontor_fail(err, KONTOR_E_CONFLICT,
-				   "%s is not an Ed25519 private key in PEM: openssl genpkey -algorithm ed25519 -out %s",
-				   key_file, key_file);
+		return kontor_fail(
+			err, KONTOR_E_CONFLICT,
+			"%s is not an Ed25519 private key in PEM: openssl genpkey -algorithm ed25519 -out %s", key_file,
+			key_file);
 	}
 	if (!data) {
 		EVP_PKEY_free(key);

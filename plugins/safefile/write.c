@@ -116,7 +116,8 @@ int data_file_create(struct data_file *file, int folder_fd, const char *name, st
 	file->fd = -1;
 	/* A name of its own: a runner that lost its lease must not rename what its successor is writing. */
 	snprintf(file->name, sizeof(file->name), "%s", name);
-	snprintf(file->temporary, sizeof(file->temporary), ".%s.%s" TEMPORARY_SUFFIX, file->name, kontor_random_key(random));
+	snprintf(file->temporary, sizeof(file->temporary), ".%s.%s" TEMPORARY_SUFFIX, file->name,
+		 kontor_random_key(random));
 	file->hash = EVP_MD_CTX_new();
 	if (!file->hash || EVP_DigestInit_ex(file->hash, EVP_sha256(), NULL) != 1) {
 		file->temporary[0] = '\0';

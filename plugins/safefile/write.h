@@ -18,8 +18,8 @@
 
 /* ---- folders -------------------------------------------------------------------------------------------------- */
 
-/* Opens folder `name` below parent_fd (AT_FDCWD for an absolute path), made with mode 0700 and made durable in its parent
- * when `create` is set. NOT_FOUND, or STORAGE naming what failed. The caller closes *ret_fd. */
+/* Opens folder `name` below parent_fd (AT_FDCWD for an absolute path), made with mode 0700 and made durable in its
+ * parent when `create` is set. NOT_FOUND, or STORAGE naming what failed. The caller closes *ret_fd. */
 int folder_open(int parent_fd, const char *name, bool create, int *ret_fd, struct kontor_error *err);
 /* Removes temporary files that a crash left behind (or that a runner which lost its lease is still writing: its rename
  * then fails). */

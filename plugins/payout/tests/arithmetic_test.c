@@ -99,7 +99,7 @@ static void test_a_sum_beyond_63_bits_is_refused(void **state)
 
 static int64_t random_amount(void)
 {
-	int64_t limit = (int64_t[]){10, 1000, 1000000, INT64_C(1000000000000000)}[rand() % 4];
+	int64_t limit = (int64_t[]){10, 1000, 1000000, INT64_C(10000000000000)}[rand() % 4];
 	return ((int64_t)rand() << 31 | rand()) % limit * (rand() % 3 ? 1 : -1);
 }
 

@@ -140,21 +140,27 @@ static int keep_identity(struct plan *plan, const struct kontor_identity *identi
 	return 0;
 }
 
+static struct chunk_range *add_chunk(struct plan *plan, uint64_t from, uint64_t line)
+{
+	if (plan->chunks_len == plan->chunks_capacity) {
+		void *grown = grow(plan->chunks, &plan->chunks_capacity, sizeof(*plan->chunks));
+		if (!grown)
+			return NULL;
+		plan->chunks = grown;
+	}
+	struct chunk_range *chunk = &plan->chunks[plan->chunks_len++];
+	*chunk = (struct chunk_range){.from = from, .line = line};
+	return chunk;
+}
+
 /* Counts the record that ends at the reader's position into the last chunk, or into a new one that begins with it. */
 static int count_into_chunk(struct plan *plan, uint64_t from, uint64_t from_line, struct kontor_error *err)
 {
 	struct chunk_range *last = plan->chunks_len ? &plan->chunks[plan->chunks_len - 1] : NULL;
-	if (!last || last->rows == CHUNK_ROWS || last->to - last->from >= CHUNK_BYTES) {
-		if (plan->chunks_len == plan->chunks_capacity) {
-			void *grown = grow(plan->chunks, &plan->chunks_capacity, sizeof(*plan->chunks));
-			if (!grown)
-				return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for %zu chunks",
-						   plan->chunks_len);
-			plan->chunks = grown;
-		}
-		last = &plan->chunks[plan->chunks_len++];
-		*last = (struct chunk_range){.from = from, .line = from_line};
-	}
+	if (!last || last->rows == CHUNK_ROWS || last->to - last->from >= CHUNK_BYTES)
+		last = add_chunk(plan, from, from_line);
+	if (!last)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for %zu chunks", plan->chunks_len);
 	last->to = kontor_upload_reader_position(plan->reader);
 	last->rows++;
 	return 0;

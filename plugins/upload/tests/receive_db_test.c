@@ -109,6 +109,50 @@ static void test_of_two_uploads_of_the_same_stream_the_second_to_finish_repeats_
 	assert_int_equal(query_int("SELECT COUNT(DISTINCT upload_id) FROM upload_piece"), 1);
 }
 
+struct finisher {
+	pthread_t thread;
+	uint64_t upload_id;
+	kontor_conn *session;
+	int rc;
+	bool repeated;
+};
+
+static void *finish_in_thread(void *arg)
+{
+	struct finisher *finisher = arg;
+	struct kontor_error e = KONTOR_ERROR_INIT;
+	kontor_body *reply = NULL;
+	finisher->rc = call_on(finisher->session, "alice", "finish",
+			       finish_arguments(finisher->upload_id, ITEMS, ITEMS_SIZE), &reply, &e);
+	finisher->repeated = kontor_get_bool(kontor_body_map(reply), "repeated", false);
+	kontor_body_free(reply);
+	return NULL;
+}
+
+static void test_of_two_that_finish_at_the_same_moment_one_repeats_the_other(void **state)
+{
+	struct finisher both[2] = {0};
+	for (int i = 0; i < 2; i++)
+		ok(kontor_db_acquire(db, &both[i].session, &err));
+	for (int round = 0; round < 50; round++) {
+		reset(state);
+		for (int i = 0; i < 2; i++) {
+			both[i].upload_id = begin_unknown_bytes().upload_id;
+			send_pieces(both[i].upload_id, ITEMS, ITEMS_SIZE, PIECE_LIMIT);
+		}
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(pthread_create(&both[i].thread, NULL, finish_in_thread, &both[i]), 0);
+		for (int i = 0; i < 2; i++)
+			pthread_join(both[i].thread, NULL);
+		assert_int_equal(both[0].rc, 0);
+		assert_int_equal(both[1].rc, 0);
+		assert_int_equal(both[0].repeated + both[1].repeated, 1);
+		assert_int_equal(query_int("SELECT COUNT(*) FROM job"), 1);
+	}
+	for (int i = 0; i < 2; i++)
+		kontor_db_release(both[i].session);
+}
+
 static int cancel_job_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	return kontor_job_cancel(tx, *(uint64_t *)arg, e);
@@ -212,6 +256,7 @@ int main(void)
 		cmocka_unit_test_setup(test_the_same_bytes_again_are_the_first_upload, reset),
 		cmocka_unit_test_setup(test_of_two_uploads_of_the_same_stream_the_second_to_finish_repeats_the_first,
 				       reset),
+		cmocka_unit_test_setup(test_of_two_that_finish_at_the_same_moment_one_repeats_the_other, reset),
 		cmocka_unit_test_setup(test_an_upload_that_was_cancelled_is_not_remembered, reset),
 		cmocka_unit_test_setup(test_only_the_uploader_may_add_to_his_file, reset),
 		cmocka_unit_test_setup(test_unknown_kinds_and_foreign_regions_are_refused, reset),

@@ -335,7 +335,7 @@ static void test_a_chunk_that_runs_again_counts_once(void **state)
 	(void)state;
 	struct text file = many_rows(100);
 	append_line(&file, "x,1,bad\n");
-	test_kind.deadlocks = 1;
+	test_kind.lost_sessions = 1;
 	struct answer sent = send_bytes(file.data, file.size, PIECE_LIMIT, 0);
 	run_to_the_end(sent.job_id);
 	assert_state(sent.upload_id, "accepted");

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From files to a unit that may start: loads its plugins and judges what no single file can.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "kontor/text.h"
+#include "services.h"
+#include "unit.h"
+
+#define IPC_PATH_LIMIT 107u /* bytes: sun_path of unix(7) without its NUL */
+
+static const struct kontor_plugin *const built_in[] = {&service_kontor, &service_jobs, &service_approval};
+#define BUILT_IN (sizeof(built_in) / sizeof(built_in[0]))
+
+struct loaded_plugin *unit_plugin(const struct unit *unit, const char *name)
+{
+	for (size_t i = 0; i < unit->plugins_len; i++)
+		if (strcmp(unit->plugins[i]->api.name, name) == 0)
+			return unit->plugins[i];
+	return NULL;
+}
+
+static void check_ipc_path(struct config *config, const char *file, unsigned line, const char *path)
+{
+	if (strlen(path) > IPC_PATH_LIMIT)
+		config_problem(
+			config, file, line,
+			"the socket path %s has %zu bytes, at most %u are possible: use a shorter runtime folder", path,
+			strlen(path), IPC_PATH_LIMIT);
+}
+
+static bool is_loopback(const char *endpoint)
+{
+	static const char *const prefixes[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (strncmp(endpoint, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+static void check_endpoints(struct unit_config *unit_config, const struct args *args)
+{
+	struct config *config = unit_config->config;
+	const char *own = kontor_arena_format(config->arena, "%s/%s.sock", args->runtime_folder, args->unit);
+	check_ipc_path(config, NULL, 0, own ? own : "");
+	const struct config_setting *setting = config_find(config, "", "", "bind");
+	for (size_t i = 0; setting && i < setting->values_len; i++) {
+		const char *endpoint = setting->values[i];
+		if (strncmp(endpoint, "ipc:///", 7) == 0) {
+			check_ipc_path(config, setting->file, setting->line, endpoint + strlen("ipc://"));
+			continue;
+		}
+		if (strncmp(endpoint, "tcp://", 6) == 0)
+			config_problem(
+				config, setting->file, setting->line,
+				"bind %s: tcp needs keys that say who calls, which this version does not have: use ipc",
+				endpoint);
+		else
+			config_problem(config, setting->file, setting->line,
+				       "bind %s: must be ipc:// and an absolute path", endpoint);
+		if (unit_config_trusts(unit_config) && !is_loopback(endpoint))
+			config_problem(
+				config, setting->file, setting->line,
+				"approvals = trusted believes whoever names himself: it is refused where a unit binds "
+				"%s, which is neither ipc nor loopback",
+				endpoint);
+	}
+}
+
+static const char *plugin_path(struct config *config, const struct args *args, const char *name)
+{
+	const char *path = kontor_arena_format(config->arena, "%s/%s.so", args->plugin_folder, name);
+	return path ? path : "";
+}
+
+/* Names of the built-in services and of the plugins in the plugin folder; NULL-terminated. */
+static const char **known_plugins(struct config *config, const struct args *args, size_t *ret_len)
+{
+	size_t len = 0, room = 256;
+	const char **names = config_alloc(config, room * sizeof(char *));
+	for (; len < BUILT_IN; len++)
+		names[len] = built_in[len]->name;
+	DIR *folder = opendir(args->plugin_folder);
+	for (struct dirent *entry; folder && len + 1 < room && (entry = readdir(folder));) {
+		size_t length = strlen(entry->d_name);
+		if (length > 3 && strcmp(entry->d_name + length - 3, ".so") == 0)
+			names[len++] = kontor_arena_copy(config->arena, entry->d_name, length - 3);
+	}
+	if (folder)
+		closedir(folder);
+	*ret_len = len;
+	return names;
+}
+
+static void add_plugin(struct unit *unit, struct loaded_plugin *plugin)
+{
+	unit->plugins[unit->plugins_len++] = plugin;
+}
+
+static void load_built_in(struct unit *unit, struct config *config)
+{
+	for (size_t i = 0; i < BUILT_IN; i++) {
+		struct kontor_error err = KONTOR_ERROR_INIT;
+		struct loaded_plugin *plugin;
+		if (loader_built_in(built_in[i], unit, &plugin, &err))
+			config_problem(config, NULL, 0, "%s", err.message);
+		else
+			add_plugin(unit, plugin);
+	}
+}
+
+static void load_plugin(struct unit *unit, const struct config_setting *setting, const char *name)
+{
+	struct unit_config *unit_config = unit->config;
+	struct config *config = unit_config->config;
+	const char *path = plugin_path(config, unit->args, name);
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct loaded_plugin *plugin;
+	struct stat st;
+	if (!kontor_name_valid(kontor_text_of(name))) {
+		config_problem(config, setting->file, setting->line, "'%s' is no name of a plugin", name);
+	} else if (unit_plugin(unit, name)) {
+		config_problem(config, setting->file, setting->line, "plugin '%s' is %s", name,
+			       unit_plugin(unit, name)->file ? "listed twice" : "built in: leave it out");
+	} else if (unit->plugins_len == PLUGINS_LIMIT) {
+		config_problem(config, setting->file, setting->line, "more than %u plugins", PLUGINS_LIMIT);
+	} else if (stat(path, &st) != 0) {
+		size_t known_len;
+		const char **known = known_plugins(config, unit->args, &known_len);
+		const char *nearest = kontor_text_nearest(kontor_text_of(name), known, known_len);
+		config_problem(config, setting->file, setting->line, "there is no plugin '%s': %s is not there%s%s%s",
+			       name, path, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+			       nearest ? "'?" : "");
+	} else if (loader_open(path, &plugin, &err)) {
+		config_problem(config, setting->file, setting->line, "%s", err.message);
+	} else {
+		add_plugin(unit, plugin);
+	}
+}
+
+void unit_fill_plugin(struct unit_config *unit_config, struct loaded_plugin *plugin, void *self)
+{
+	struct config *config = unit_config->config;
+	const char *name = plugin->api.name;
+	const struct config_table tables[] = {plugin_table, {plugin->api.conf, plugin->api.conf_len}};
+	size_t problems = config->problems_len;
+	config_fill(config, "plugin", name, tables[1], self);
+	config_refuse_unknown(config, "plugin", name, tables, 2);
+	if (!plugin->api.check || config->problems_len != problems || config->unreadable)
+		return; /* a check of half-filled values would only repeat what was said */
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	const struct config_block *block = config_block(config, "plugin", name);
+	if (plugin->api.check(self, &err))
+		config_problem(config, block ? block->file : NULL, block ? block->line : 0, "plugin \"%s\": %s", name,
+			       err.message);
+}
+
+/* A block for a plugin that is not here is fine (a site shares its files), unless it looks like a slip of the pen. */
+static void check_plugin_blocks(struct unit *unit, struct config *config)
+{
+	size_t known_len;
+	const char **known = known_plugins(config, unit->args, &known_len);
+	for (const char **title = config_titles(config, "plugin"); *title; title++) {
+		const char *nearest = kontor_text_nearest(kontor_text_of(*title), known, known_len);
+		const struct config_block *block = config_block(config, "plugin", *title);
+		if (nearest && strcmp(nearest, *title) != 0 && !unit_plugin(unit, *title))
+			config_problem(config, block->file, block->line,
+				       "plugin \"%s\" is not there; did you mean \"%s\"?", *title, nearest);
+	}
+}
+
+/* ---- call cycles ---- */
+
+struct graph {
+	struct unit *unit;
+	struct config *config;
+	struct loaded_plugin *others[PLUGINS_LIMIT]; /* of other units, loaded only to read `calls` */
+	size_t others_len;
+	const char *path[PLUGINS_LIMIT + 1];
+	size_t path_len;
+	const char *done[2 * PLUGINS_LIMIT];
+	size_t done_len;
+};
+
+static const struct loaded_plugin *graph_plugin(struct graph *graph, const char *name)
+{
+	const struct loaded_plugin *plugin = unit_plugin(graph->unit, name);
+	for (size_t i = 0; i < graph->others_len && !plugin; i++)
+		if (strcmp(graph->others[i]->api.name, name) == 0)
+			plugin = graph->others[i];
+	if (plugin || graph->others_len == PLUGINS_LIMIT || !kontor_name_valid(kontor_text_of(name)))
+		return plugin;
+	const char *path = plugin_path(graph->config, graph->unit->args, name);
+	struct stat st;
+	struct loaded_plugin *other;
+	if (stat(path, &st) != 0 || loader_open(path, &other, NULL) != 0)
+		return NULL; /* not installed here: its own machine's check sees it */
+	graph->others[graph->others_len++] = other;
+	return other;
+}
+
+static void report_cycle(struct graph *graph, size_t from, const char *name)
+{
+	char text[512] = "";
+	size_t length = 0;
+	for (size_t i = from; i < graph->path_len && length < sizeof(text); i++)
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s -> ", graph->path[i]);
+	config_problem(graph->config, NULL, 0,
+		       "plugins call each other in a circle: %s%s; their workers could all wait for each other", text,
+		       name);
+}
+
+static void visit(struct graph *graph, const char *name)
+{
+	for (size_t i = 0; i < graph->path_len; i++)
+		if (strcmp(graph->path[i], name) == 0) {
+			report_cycle(graph, i, name);
+			return;
+		}
+	for (size_t i = 0; i < graph->done_len; i++)
+		if (strcmp(graph->done[i], name) == 0)
+			return;
+	const struct loaded_plugin *plugin = graph_plugin(graph, name);
+	if (!plugin || graph->path_len == PLUGINS_LIMIT)
+		return;
+	graph->path[graph->path_len++] = plugin->api.name;
+	for (const char *const *call = plugin->api.calls; call && *call; call++)
+		visit(graph, *call);
+	graph->path_len--;
+	if (graph->done_len < 2 * PLUGINS_LIMIT)
+		graph->done[graph->done_len++] = plugin->api.name;
+}
+
+static void check_calls(struct unit *unit, struct config *config)
+{
+	struct graph graph = {.unit = unit, .config = config};
+	for (size_t i = 0; i < unit->plugins_len; i++)
+		visit(&graph, unit->plugins[i]->api.name);
+	for (size_t i = 0; i < graph.others_len; i++)
+		loader_close(graph.others[i]);
+}
+
+size_t unit_configure(struct unit *unit, const struct args *args)
+{
+	unit->args = args;
+	struct unit_config *unit_config = unit_config_read(args);
+	struct config *config = unit_config->config;
+	unit->config = unit_config;
+	load_built_in(unit, config);
+	const struct config_setting *setting = config_find(config, "", "", "plugins");
+	for (size_t i = 0; setting && i < setting->values_len; i++)
+		load_plugin(unit, setting, setting->values[i]);
+	for (size_t i = 0; i < unit->plugins_len; i++) {
+		struct loaded_plugin *plugin = unit->plugins[i];
+		config_fill(config, "plugin", plugin->api.name, plugin_table, &plugin->options);
+		unit_fill_plugin(unit_config, plugin, plugin->self);
+	}
+	check_plugin_blocks(unit, config);
+	check_endpoints(unit_config, args);
+	check_calls(unit, config);
+	return config->problems_len;
+}
+
+void unit_unconfigure(struct unit *unit)
+{
+	for (size_t i = unit->plugins_len; i-- > 0;)
+		loader_close(unit->plugins[i]);
+	unit->plugins_len = 0;
+	unit_config_free(unit->config);
+	unit->config = NULL;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of counters: name, help, value.
+ */
+#include "counters.h"
+
+#include <stdatomic.h>
+
+static const struct {
+	const char *name, *help;
+} rows[COUNTERS] = {
+	[COUNTER_REQUESTS] = {"requests", "method calls received"},
+	[COUNTER_REPLIES] = {"replies", "calls answered with a result"},
+	[COUNTER_ERRORS] = {"errors", "calls answered with an error of any kind"},
+	[COUNTER_BUSY] = {"busy", "calls answered BUSY because their plugin's queue was full"},
+	[COUNTER_REFUSED] = {"refused", "calls refused while starting or stopping"},
+	[COUNTER_EXPIRED] = {"expired", "calls whose deadline passed while they waited for a worker"},
+	[COUNTER_CANCELLED] = {"cancelled", "calls that their caller cancelled"},
+	[COUNTER_PINGS] = {"pings", "pings answered"},
+	[COUNTER_BAD_MESSAGES] = {"bad_messages", "messages that were no request"},
+	[COUNTER_REPLIES_DROPPED] = {"replies_dropped", "replies whose caller had gone or did not read"},
+	[COUNTER_JOB_STEPS] = {"job_steps", "steps of jobs that this unit ran"},
+	[COUNTER_JOB_FAULTS] = {"job_faults", "times that a lane could not reach the database"},
+};
+
+static _Atomic uint64_t values[COUNTERS];
+
+void counter_add(enum counter counter)
+{
+	atomic_fetch_add_explicit(&values[counter], 1, memory_order_relaxed);
+}
+
+uint64_t counter_read(enum counter counter)
+{
+	return atomic_load_explicit(&values[counter], memory_order_relaxed);
+}
+
+void counters_put(kontor_writer *w, int with_help)
+{
+	kontor_put_map(w, "counters");
+	for (int i = 0; i < COUNTERS; i++)
+		kontor_put_uint(w, rows[i].name, counter_read((enum counter)i));
+	kontor_write_end(w);
+	if (!with_help)
+		return;
+	kontor_put_map(w, "counters_help");
+	for (int i = 0; i < COUNTERS; i++)
+		kontor_put_string(w, rows[i].name, rows[i].help);
+	kontor_write_end(w);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Counters of the unit since its start, each with the sentence that explains it in kontor.status. Any thread.
+ */
+#ifndef KONTORD_COUNTERS_H
+#define KONTORD_COUNTERS_H
+
+#include <stdint.h>
+
+#include "kontor/message.h"
+
+enum counter {
+	COUNTER_REQUESTS,
+	COUNTER_REPLIES,
+	COUNTER_ERRORS,
+	COUNTER_BUSY,
+	COUNTER_REFUSED,
+	COUNTER_EXPIRED,
+	COUNTER_CANCELLED,
+	COUNTER_PINGS,
+	COUNTER_BAD_MESSAGES,
+	COUNTER_REPLIES_DROPPED,
+	COUNTER_JOB_STEPS,
+	COUNTER_JOB_FAULTS,
+	COUNTERS,
+};
+
+void counter_add(enum counter counter);
+uint64_t counter_read(enum counter counter);
+/* Puts {name: value} under "counters", and {name: help} under "counters_help" when asked for. */
+void counters_put(kontor_writer *w, int with_help);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One request and its reply, on their way front -> worker -> front. One thread at a time owns it: it travels as a
+ * pointer over the inproc sockets between the front and its workers.
+ */
+#ifndef KONTORD_EXCHANGE_H
+#define KONTORD_EXCHANGE_H
+
+#include <zmq.h>
+
+#include "kontor/client.h"
+#include "kontor/user.h"
+#include "request.h"
+#include "unit.h"
+
+#define ROUTE_LIMIT 256 /* bytes: a routing id has at most 255 */
+
+/* Where a request came from and its reply goes. */
+struct caller {
+	void *socket;
+	unsigned char route[ROUTE_LIMIT];
+	size_t route_size;
+	bool delimiter; /* a REQ socket: the reply mirrors its empty frame */
+	bool inside;    /* inproc: this unit itself */
+};
+
+struct exchange {
+	struct exchange *next; /* in the queue of its pool, or among its running ones */
+	struct caller caller;
+	struct kontor_frame_header header;
+	struct kontor_user user;
+	zmq_msg_t body;
+	struct loaded_plugin *plugin;
+	const struct kontor_method *method;
+	int64_t received_us, started_us; /* CLOCK_MONOTONIC */
+	int64_t deadline_ms;             /* kontor_monotonic_ms() */
+	bool cancelled;
+	/* filled by the worker: the result when error.code is 0 */
+	zmq_msg_t result;
+	struct kontor_error error;
+};
+
+struct exchange *exchange_new(void);
+struct exchange *exchange_free(struct exchange *exchange); /* NULL is fine; returns NULL */
+int64_t monotonic_us(void);
+
+/* Runs the method in this thread. 0: the result is in *ret_data, which is *request's until its next use. */
+int exchange_run(const struct unit *unit, struct exchange *exchange, kontor_conn *conn, kontor_request **request,
+		 const void **ret_data, size_t *ret_size);
+
+#endif

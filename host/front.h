@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The front: the one thread that owns the unit's sockets. It answers pings and inline methods itself and hands all else
+ * to a worker that said it is ready.
+ */
+#ifndef KONTORD_FRONT_H
+#define KONTORD_FRONT_H
+
+#include <pthread.h>
+
+#include "exchange.h"
+
+#define FRONT_ENDPOINT "inproc://front"     /* calls of this unit's own threads */
+#define WORKERS_ENDPOINT "inproc://workers" /* READY and finished exchanges; work goes back */
+
+/* The requests of one plugin. Owned by the front thread. */
+struct pool {
+	struct exchange *queue_head, **queue_tail; /* wait for a worker */
+	size_t queued, queued_bytes;
+	struct exchange *running;
+	size_t running_count;
+	unsigned *idle; /* numbers of workers that said READY */
+	size_t idle_count;
+	int64_t mean_us; /* of a request's run, for retry_after_ms */
+	uint64_t requests, errors, busy;
+};
+
+struct front {
+	struct unit *unit;
+	pthread_t thread;
+	void *outside, *inside, *workers, *control;
+	void *control_peer;               /* the main thread's end */
+	struct pool pools[PLUGINS_LIMIT]; /* by the plugin's place in the unit */
+	kontor_request *inline_request;
+	struct exchange *inline_exchange; /* reused, so that an inline method allocates nothing here */
+	kontor_writer *header_writer, *body_writer;
+	bool uid_proven; /* libzmq tells the peer's uid as front_identity.c reads it */
+	bool ended;
+	_Atomic size_t outstanding; /* exchanges that wait or run */
+	_Atomic int64_t beat_ms;    /* kontor_monotonic_ms() of the loop's last turn: the watchdog's proof of life */
+};
+
+/* Binds the sockets and starts the thread. */
+int front_start(struct unit *unit, struct kontor_error *err);
+/* Tells every worker to end; they are joined by workers_stop(). */
+void front_end_workers(struct unit *unit);
+/* Ends the thread after it has sent what there is to send. */
+void front_stop(struct unit *unit);
+
+/* ---- front_identity.c ---- */
+
+/* Who the caller is; DENIED when the header's `caller` may not be believed. */
+int front_identify(const struct front *front, const struct caller *caller, zmq_msg_t *message,
+		   const struct kontor_frame_header *header, struct kontor_user *ret_user, struct kontor_error *err);
+/* Calls itself over a socket of its own and sees whether libzmq reports our own uid. */
+bool front_identity_proven(struct unit *unit);
+
+/* ---- front_dispatch.c ---- */
+
+/* Takes over *exchange (its plugin and method are known). */
+void front_dispatch(struct front *front, struct exchange *exchange);
+/* A worker says READY, with the exchange that it finished or NULL. */
+void front_worker_ready(struct front *front, unsigned worker, struct exchange *finished);
+void front_cancel(struct front *front, const struct caller *caller, uint64_t id);
+
+/* ---- front_reply.c ---- */
+
+void front_send_result(struct front *front, const struct exchange *exchange, const void *data, size_t size);
+void front_send_error(struct front *front, const struct caller *caller, const struct kontor_frame_header *header,
+		      int64_t received_us, const struct kontor_error *error);
+void front_send_pong(struct front *front, const struct caller *caller, const struct kontor_frame_header *header);
+size_t front_queued(const struct front *front);
+size_t front_capacity(const struct front *front);
+
+#endif

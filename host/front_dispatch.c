@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which worker gets which request. A request goes only to a worker that said READY; what has to wait is bounded by
+ * count and by bytes, because libzmq's high-water marks bound neither.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "counters.h"
+#include "front.h"
+#include "kontor/time.h"
+#include "workers.h"
+
+#define RETRY_MIN_MS 20
+#define RETRY_MAX_MS 5000
+#define MEAN_WEIGHT 16 /* of the past against the newest, in the moving mean of run times */
+
+static struct pool *pool_of(struct front *front, const struct exchange *exchange)
+{
+	for (size_t i = 0; i < front->unit->plugins_len; i++)
+		if (front->unit->plugins[i] == exchange->plugin)
+			return &front->pools[i];
+	abort(); /* an exchange's plugin is always one of the unit's */
+}
+
+/* When a place in the queue should be free: the time that what waits now needs, shared by the workers. */
+static uint32_t retry_after_ms(const struct pool *pool, const struct plugin_options *options)
+{
+	int64_t ms = (int64_t)pool->queued * pool->mean_us / options->workers / 1000;
+	return (uint32_t)(ms < RETRY_MIN_MS ? RETRY_MIN_MS : ms > RETRY_MAX_MS ? RETRY_MAX_MS : ms);
+}
+
+static void finish(struct front *front, struct exchange *exchange)
+{
+	atomic_fetch_sub(&front->outstanding, 1);
+	exchange_free(exchange);
+}
+
+static void run_on(struct front *front, struct pool *pool, unsigned worker, struct exchange *exchange)
+{
+	exchange->next = pool->running;
+	pool->running = exchange;
+	pool->running_count++;
+	exchange->started_us = monotonic_us();
+	char name[WORKER_NAME_SIZE];
+	int size = worker_name(worker, name);
+	/* Cannot fail: the worker is connected and waits, and its pipe holds nothing else. */
+	if (zmq_send(front->workers, name, (size_t)size, ZMQ_SNDMORE) < 0 ||
+	    zmq_send(front->workers, &exchange, sizeof(exchange), 0) < 0)
+		abort();
+}
+
+static void expire(struct front *front, struct exchange *exchange)
+{
+	counter_add(COUNTER_EXPIRED);
+	struct kontor_error error = KONTOR_ERROR_INIT;
+	kontor_fail(&error, KONTOR_E_DEADLINE, "%s waited for a worker until its time was over; nothing was done",
+		    exchange->header.method);
+	front_send_error(front, &exchange->caller, &exchange->header, exchange->received_us, &error);
+	finish(front, exchange);
+}
+
+/* The next request that waits and is still wanted, or NULL. */
+static struct exchange *take_queued(struct front *front, struct pool *pool)
+{
+	while (pool->queue_head) {
+		struct exchange *exchange = pool->queue_head;
+		pool->queue_head = exchange->next;
+		if (!pool->queue_head)
+			pool->queue_tail = &pool->queue_head;
+		pool->queued--;
+		pool->queued_bytes -= zmq_msg_size(&exchange->body);
+		if (kontor_monotonic_ms() < exchange->deadline_ms)
+			return exchange;
+		expire(front, exchange);
+	}
+	return NULL;
+}
+
+void front_dispatch(struct front *front, struct exchange *exchange)
+{
+	struct pool *pool = pool_of(front, exchange);
+	const struct plugin_options *options = &exchange->plugin->options;
+	size_t bytes = zmq_msg_size(&exchange->body);
+	pool->requests++;
+	atomic_fetch_add(&front->outstanding, 1);
+	if (pool->idle_count) {
+		run_on(front, pool, pool->idle[--pool->idle_count], exchange);
+		return;
+	}
+	if (pool->queued >= (size_t)options->queue || pool->queued_bytes + bytes > options->queue_bytes) {
+		pool->busy++;
+		counter_add(COUNTER_BUSY);
+		struct kontor_error error = KONTOR_ERROR_INIT;
+		kontor_fail(&error, KONTOR_E_BUSY, "%s is busy: %zu requests wait already", exchange->plugin->api.name,
+			    pool->queued);
+		error.retry_after_ms = retry_after_ms(pool, options);
+		front_send_error(front, &exchange->caller, &exchange->header, exchange->received_us, &error);
+		finish(front, exchange);
+		return;
+	}
+	exchange->next = NULL;
+	*pool->queue_tail = exchange;
+	pool->queue_tail = &exchange->next;
+	pool->queued++;
+	pool->queued_bytes += bytes;
+}
+
+static void remove_running(struct pool *pool, struct exchange *exchange)
+{
+	struct exchange **link = &pool->running;
+	while (*link != exchange)
+		link = &(*link)->next;
+	*link = exchange->next;
+	pool->running_count--;
+}
+
+static void deliver(struct front *front, struct pool *pool, struct exchange *exchange)
+{
+	remove_running(pool, exchange);
+	int64_t took_us = monotonic_us() - exchange->started_us;
+	pool->mean_us += (took_us - pool->mean_us) / MEAN_WEIGHT;
+	if (exchange->error.code)
+		pool->errors++;
+	if (exchange->cancelled)
+		counter_add(COUNTER_CANCELLED);
+	else if (exchange->error.code)
+		front_send_error(front, &exchange->caller, &exchange->header, exchange->received_us, &exchange->error);
+	else
+		front_send_result(front, exchange, zmq_msg_data(&exchange->result), zmq_msg_size(&exchange->result));
+	finish(front, exchange);
+}
+
+void front_worker_ready(struct front *front, unsigned worker, struct exchange *finished)
+{
+	struct pool *pool = &front->pools[worker_plugin(front->unit, worker)];
+	if (finished)
+		deliver(front, pool, finished);
+	struct exchange *next = take_queued(front, pool);
+	if (next)
+		run_on(front, pool, worker, next);
+	else
+		pool->idle[pool->idle_count++] = worker;
+}
+
+static bool is_of(const struct exchange *exchange, const struct caller *caller, uint64_t id)
+{
+	return exchange->header.id == id && exchange->caller.socket == caller->socket &&
+	       exchange->caller.route_size == caller->route_size &&
+	       memcmp(exchange->caller.route, caller->route, caller->route_size) == 0;
+}
+
+void front_cancel(struct front *front, const struct caller *caller, uint64_t id)
+{
+	for (size_t i = 0; i < front->unit->plugins_len; i++) {
+		struct pool *pool = &front->pools[i];
+		for (struct exchange *running = pool->running; running; running = running->next)
+			if (is_of(running, caller, id))
+				running->cancelled = true; /* it runs to its end; only its reply is not sent */
+		for (struct exchange **link = &pool->queue_head; *link; link = &(*link)->next) {
+			struct exchange *queued = *link;
+			if (!is_of(queued, caller, id))
+				continue;
+			*link = queued->next;
+			if (!*link)
+				pool->queue_tail = link;
+			pool->queued--;
+			pool->queued_bytes -= zmq_msg_size(&queued->body);
+			counter_add(COUNTER_CANCELLED);
+			finish(front, queued);
+			return;
+		}
+	}
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The stages of a unit's life, in order; a stop walks them backwards. What each must find done stands above it.
+ */
+#include "lifecycle.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crash.h"
+#include "front.h"
+#include "housekeeping.h"
+#include "job_runner.h"
+#include "kontor/log.h"
+#include "kontor/time.h"
+#include "lanes.h"
+#include "notify.h"
+#include "unit_stages.h"
+#include "workers.h"
+
+#define TURN_MS 1000         /* of the main thread: watchdog */
+#define HEALTH_EVERY_MS 5000 /* how often plugins are asked how they are */
+#define FRONT_STUCK_MS 10000 /* a front loop silent for longer is no longer alive: the watchdog is not fed */
+#define DRAIN_POLL_MS 10
+#define SOCKETS_LIMIT 8192 /* one per worker, lane thread and endpoint that they call */
+
+const char *unit_state_name(enum unit_state state)
+{
+	static const char *const names[] = {"starting", "ready", "draining", "stopping"};
+	return names[state];
+}
+
+/* ---- stages ------------------------------------------------------------------------------------------------------ */
+
+static int start_messages(struct unit *unit, struct kontor_error *err)
+{
+	unit->zmq = zmq_ctx_new();
+	if (!unit->zmq)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "zmq_ctx_new: %s", zmq_strerror(zmq_errno()));
+	zmq_ctx_set(unit->zmq, ZMQ_BLOCKY, 0); /* an exit never waits for messages that nobody takes */
+	zmq_ctx_set(unit->zmq, ZMQ_MAX_SOCKETS, SOCKETS_LIMIT);
+	return unit_client_open(unit, err);
+}
+
+static void stop_messages(struct unit *unit)
+{
+	kontor_client_free(unit->client);
+	if (unit->zmq)
+		zmq_ctx_term(unit->zmq);
+}
+
+static const char *host_setting(void *arg, const char *section, const char *title, const char *key)
+{
+	const struct unit *unit = arg;
+	const struct unit_config *config = unit->config;
+	return config_value(config->config, section, title, key);
+}
+
+static void *host_plugin(void *arg, const char *name)
+{
+	const struct loaded_plugin *plugin = unit_plugin(arg, name);
+	return plugin ? plugin->self : NULL;
+}
+
+static int start_host(struct unit *unit, struct kontor_error *err)
+{
+	const struct unit_config *config = unit->config;
+	const struct kontor_host_options options = {
+		.client = unit->client,
+		.db = unit->db,
+		.unit = unit->args->unit,
+		.datacenter = config->options.datacenter,
+		.datacenter_id = (unsigned)config->datacenter_id,
+		.state_folder = unit->args->state_folder,
+		.conf_folder = unit->args->conf_folder,
+		.currencies = config->currencies,
+		.currencies_len = config->currencies_len,
+		.regions = config->regions,
+		.regions_len = config->regions_len,
+		.setting = host_setting,
+		.plugin = host_plugin,
+		.arg = unit,
+	};
+	unit->host = kontor_host_new(&options);
+	return unit->host ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the host");
+}
+
+static void stop_host(struct unit *unit)
+{
+	unit->host = kontor_host_free(unit->host);
+}
+
+static void stop_front(struct unit *unit)
+{
+	front_stop(unit);
+	lanes_free(unit);
+	workers_free(unit);
+}
+
+static void stop_plugins(struct unit *unit)
+{
+	for (size_t i = unit->plugins_len; i-- > 0;) {
+		const struct loaded_plugin *plugin = unit->plugins[i];
+		kontor_log_plugin(plugin->api.name);
+		if (plugin->started && plugin->api.stop)
+			plugin->api.stop(plugin->self);
+	}
+	kontor_log_plugin(NULL);
+}
+
+static int start_plugins(struct unit *unit, struct kontor_error *err)
+{
+	int rc = 0;
+	for (size_t i = 0; i < unit->plugins_len && !rc; i++) {
+		struct loaded_plugin *plugin = unit->plugins[i];
+		kontor_log_plugin(plugin->api.name);
+		if (plugin->api.start)
+			rc = plugin->api.start(plugin->self, unit->host, err);
+		plugin->started = !rc;
+		if (rc)
+			kontor_fail_in(err, "plugin %s does not start", plugin->api.name);
+	}
+	kontor_log_plugin(NULL);
+	if (rc)
+		stop_plugins(unit);
+	return rc;
+}
+
+static void sleep_ms(unsigned ms)
+{
+	nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
+}
+
+/* Requests that were taken are answered before the workers end. */
+static void stop_workers(struct unit *unit)
+{
+	while (atomic_load(&unit->front->outstanding))
+		sleep_ms(DRAIN_POLL_MS);
+	for (size_t i = 0; i < unit->plugins_len; i++)
+		if (unit->plugins[i]->api.drain)
+			unit->plugins[i]->api.drain(unit->plugins[i]->self);
+	unit->state = UNIT_STOPPING;
+	while (atomic_load(&unit->front->outstanding)) /* what a plugin's own threads still called */
+		sleep_ms(DRAIN_POLL_MS);
+	front_end_workers(unit);
+	workers_stop(unit);
+}
+
+static int start_workers(struct unit *unit, struct kontor_error *err)
+{
+	int rc = workers_start(unit, err);
+	if (rc)
+		stop_workers(unit);
+	return rc;
+}
+
+static int start_lanes(struct unit *unit, struct kontor_error *err)
+{
+	int rc = lanes_start(unit, err);
+	if (rc) {
+		kontor_host_set_draining(unit->host);
+		lanes_stop(unit);
+	}
+	return rc;
+}
+
+static int start_serving(struct unit *unit, struct kontor_error *err)
+{
+	(void)err;
+	unit->state = UNIT_READY;
+	return 0;
+}
+
+static void stop_serving(struct unit *unit)
+{
+	unit->state = UNIT_DRAINING;
+	kontor_host_set_draining(unit->host);
+}
+
+static const struct stage {
+	const char *name;
+	int (*start)(struct unit *unit, struct kontor_error *err);
+	void (*stop)(struct unit *unit); /* only after a start that succeeded */
+} stages[] = {
+	{"lock", unit_lock, unit_unlock},
+	{"messages", start_messages, stop_messages},
+	{"database", unit_database_open, unit_database_close}, /* waits for it; the schema must be the one known here */
+	{"host", start_host, stop_host},
+	{"housekeeping", housekeeping_start,
+	 housekeeping_stop}, /* leases: before the first step, until after the last */
+	{"front", front_start, stop_front},
+	{"plugins", start_plugins, stop_plugins},
+	{"workers", start_workers, stop_workers},
+	{"lanes", start_lanes, lanes_stop},
+	{"serving", start_serving, stop_serving},
+};
+#define STAGES (sizeof(stages) / sizeof(stages[0]))
+
+/* ---- signals
+ * --------------------------------------------------------------------------------------------------------- */
+
+static const char drain_timeout_line[] = "<3>level=error event=\"drain timed out\" effect=\"exits at once; jobs go on "
+					 "at their checkpoints after the next start\"\n";
+
+static void on_drain_timeout(int number)
+{
+	(void)number;
+	(void)!write(STDERR_FILENO, drain_timeout_line, sizeof(drain_timeout_line) - 1); /* exits either way */
+	_exit(1);
+}
+
+/* All signals that the main thread waits for are blocked before any other thread is made, which inherits that. */
+static sigset_t block_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigset_t blocked = set;
+	sigaddset(&blocked, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGALRM, on_drain_timeout);
+	return set;
+}
+
+/* From now on this thread alone takes the alarm. */
+static void limit_drain(const struct unit *unit)
+{
+	const struct unit_config *config = unit->config;
+	sigset_t alarm_set;
+	sigemptyset(&alarm_set);
+	sigaddset(&alarm_set, SIGALRM);
+	pthread_sigmask(SIG_UNBLOCK, &alarm_set, NULL);
+	alarm((unsigned)(config->options.drain_timeout_ms / 1000) + 1);
+}
+
+static void ask_health(struct unit *unit)
+{
+	for (size_t i = 0; i < unit->plugins_len; i++) {
+		struct loaded_plugin *plugin = unit->plugins[i];
+		struct kontor_error err = KONTOR_ERROR_INIT;
+		bool ill = plugin->api.health && plugin->api.health(plugin->self, &err) != 0;
+		if (atomic_exchange(&plugin->ill, ill) == ill)
+			continue;
+		kontor_log_plugin(plugin->api.name);
+		kontor_log(ill ? KONTOR_LOG_ERROR : KONTOR_LOG_NOTICE,
+			   ill ? "plugin is not well" : "plugin is well again", ill ? "reason=%s" : "%s",
+			   ill ? KONTOR_QUOTED(err.message) : "");
+		kontor_log_plugin(NULL);
+	}
+}
+
+static void serve(struct unit *unit, const sigset_t *signals)
+{
+	int64_t asked_ms = 0;
+	bool watched = notify_watchdog_ms() > 0;
+	for (;;) {
+		int number = sigtimedwait(signals, NULL, &(struct timespec){TURN_MS / 1000, 0});
+		if (number == SIGTERM || number == SIGINT)
+			return;
+		if (number == SIGHUP)
+			unit_reload(unit);
+		int64_t now = kontor_monotonic_ms();
+		if (watched && now - unit->front->beat_ms < FRONT_STUCK_MS)
+			notify("WATCHDOG=1");
+		if (now - asked_ms >= HEALTH_EVERY_MS) {
+			ask_health(unit);
+			asked_ms = now;
+		}
+	}
+}
+
+int unit_run(struct unit *unit)
+{
+	sigset_t signals = block_signals();
+	unit->stop_signals = &signals;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	size_t started = 0;
+	int rc = 0;
+	for (; started < STAGES && !rc; started += !rc)
+		rc = stages[started].start(unit, &err);
+	if (!rc) {
+		kontor_log(KONTOR_LOG_NOTICE, "unit is ready", "plugins=%zu start_ms=%lld", unit->plugins_len,
+			   (long long)(kontor_now_ms() - unit->started_ms));
+		notify("READY=1\nSTATUS=serves");
+		serve(unit, &signals);
+		kontor_log(KONTOR_LOG_NOTICE, "unit drains", "%s", "");
+	} else if (!unit->interrupted) {
+		kontor_log(KONTOR_LOG_ERROR, "unit does not start", "stage=%s error=%s", stages[started].name,
+			   KONTOR_QUOTED(err.message));
+	}
+	notify("STOPPING=1");
+	limit_drain(unit);
+	while (started-- > 0)
+		stages[started].stop(unit);
+	alarm(0);
+	kontor_log(KONTOR_LOG_NOTICE, "unit has stopped", "%s", "");
+	return rc && !unit->interrupted;
+}

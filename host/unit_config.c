@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tables of all options that the host knows, and their typed values. Plugins add tables of their own.
+ */
+#include "unit_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kontor/job.h"
+#include "kontor/log.h"
+#include "loader.h"
+
+#define TABLE(rows)                                                                                                    \
+	{                                                                                                              \
+		(rows), sizeof(rows) / sizeof((rows)[0])                                                               \
+	}
+
+#define OPTION(member) offsetof(struct unit_options, member)
+static const struct kontor_conf_row option_rows[] = {
+	{"datacenter", KONTOR_CONF_NAME, OPTION(datacenter), NULL, 0, 0, NULL,
+	 "name of the datacenter that this machine stands in (datacenters/NAME.conf)", false},
+	{"plugins", KONTOR_CONF_LIST, OPTION(plugins), NULL, 0, 0, NULL, "plugins of this unit", false},
+	{"log_level", KONTOR_CONF_ENUM, OPTION(log_level), "info", 0, 0, "error|warning|notice|info|debug",
+	 "what is logged", true},
+	{"approvals", KONTOR_CONF_ENUM, OPTION(approvals), "untrusted", 0, 0, "untrusted|trusted",
+	 "trusted: believes --as USER of every listed uid; for development only", false},
+	{"bind", KONTOR_CONF_LIST, OPTION(bind), "{}", 0, 0, NULL,
+	 "further endpoints to answer at, like ipc:///run/kontor/second.sock", false},
+	{"start_timeout", KONTOR_CONF_DURATION, OPTION(start_timeout_ms), "0", 0, INT64_C(86400000), NULL,
+	 "how long a start waits for the database; 0: for ever", false},
+	{"drain_timeout", KONTOR_CONF_DURATION, OPTION(drain_timeout_ms), "20s", 0, INT64_C(3600000), NULL,
+	 "how long a stop waits for running work before it gives up", true},
+};
+static const struct config_table option_table = TABLE(option_rows);
+
+#define DATABASE(member) offsetof(struct database_options, member)
+static const struct kontor_conf_row database_rows[] = {
+	{"socket", KONTOR_CONF_STRING, DATABASE(socket), "/run/mysqld/mysqld.sock", 0, 0, NULL,
+	 "unix socket of the server, used when host is not set", false},
+	{"host", KONTOR_CONF_STRING, DATABASE(host), "", 0, 0, NULL, "server by network", false},
+	{"port", KONTOR_CONF_INT, DATABASE(port), "3306", 1, 65535, NULL, "port of the server", false},
+	{"user", KONTOR_CONF_STRING, DATABASE(user), "", 0, 0, NULL, "database user; empty: the process's user", false},
+	{"password_file", KONTOR_CONF_SECRET, DATABASE(password_file), "", 0, 0, NULL,
+	 "file whose first line is the password", false},
+	{"name", KONTOR_CONF_STRING, DATABASE(name), "kontor", 0, 0, NULL, "database", false},
+	{"tls_ca", KONTOR_CONF_FILE, DATABASE(tls_ca), "", 0, 0, NULL,
+	 "PEM file of the authority that the server's certificate must come from", false},
+	{"connect_timeout", KONTOR_CONF_DURATION, DATABASE(connect_timeout_ms), "3s", 100, 60000, NULL,
+	 "how long one attempt to connect may take", false},
+};
+static const struct config_table database_table = TABLE(database_rows);
+
+static const struct kontor_conf_row datacenter_rows[] = {
+	{"id", KONTOR_CONF_INT, offsetof(struct unit_config, datacenter_id), NULL, 1, 15, NULL,
+	 "1 to 15, different in each datacenter: it is part of every id", false},
+	{"fallback", KONTOR_CONF_NAME, offsetof(struct unit_config, fallback), "", 0, 0, NULL,
+	 "datacenter that answers for services which are disabled here", false},
+};
+static const struct config_table datacenter_table = TABLE(datacenter_rows);
+
+struct region_options {
+	const char *zone, *first_window, *home;
+	const char *const *currencies;
+};
+#define REGION(member) offsetof(struct region_options, member)
+static const struct kontor_conf_row region_rows[] = {
+	{"zone", KONTOR_CONF_STRING, REGION(zone), NULL, 0, 0, NULL, "time zone, like Asia/Singapore", false},
+	{"first_window", KONTOR_CONF_STRING, REGION(first_window), NULL, 0, 0, NULL, "oldest window, like 2026-W01",
+	 false},
+	{"home", KONTOR_CONF_NAME, REGION(home), NULL, 0, 0, NULL, "datacenter that owns the region's money", false},
+	{"currencies", KONTOR_CONF_LIST, REGION(currencies), NULL, 0, 0, NULL,
+	 "currencies that it accepts, its own first", false},
+};
+static const struct config_table region_table = TABLE(region_rows);
+
+struct currency_options {
+	int64_t exponent, payment_unit;
+};
+static const struct kontor_conf_row currency_rows[] = {
+	{"exponent", KONTOR_CONF_INT, offsetof(struct currency_options, exponent), NULL, 0, 4, NULL,
+	 "minor digits of ISO 4217", false},
+	{"payment_unit", KONTOR_CONF_INT, offsetof(struct currency_options, payment_unit), "1", 1, 1000000, NULL,
+	 "payouts are multiples of this many minor units", false},
+};
+static const struct config_table currency_table = TABLE(currency_rows);
+
+static const struct kontor_conf_row user_rows[] = {
+	{"uid", KONTOR_CONF_INT, offsetof(struct user_entry, uid), "-1", 0, INT64_C(4294967294), NULL,
+	 "uid of the process that calls over ipc", true},
+	{"roles", KONTOR_CONF_LIST, offsetof(struct user_entry, role_names), NULL, 0, 0, NULL,
+	 "viewer, operator, approver, admin; unit: other units of Kontor", true},
+};
+static const struct config_table user_table = TABLE(user_rows);
+
+static const struct kontor_conf_row service_rows[] = {
+	{"enabled", KONTOR_CONF_BOOL, offsetof(struct service_entry, enabled), "yes", 0, 0, NULL,
+	 "no: calls are answered DISABLED at once", false},
+	{"endpoint", KONTOR_CONF_STRING, offsetof(struct service_entry, endpoint), "", 0, 0, NULL,
+	 "where it answers when it is in another unit; empty: RUNTIME/NAME.sock", false},
+};
+static const struct config_table service_table = TABLE(service_rows);
+
+static const struct kontor_conf_row lane_rows[] = {
+	{"threads", KONTOR_CONF_INT, offsetof(struct lane_entry, threads), "2", 1, 64, NULL,
+	 "threads, each with a database session", false},
+};
+static const struct config_table lane_table = TABLE(lane_rows);
+
+static const struct kontor_conf_row plugin_rows[] = {
+	{"workers", KONTOR_CONF_INT, offsetof(struct plugin_options, workers), "4", 1, 64, NULL,
+	 "threads that run its methods", false},
+	{"queue", KONTOR_CONF_INT, offsetof(struct plugin_options, queue), "256", 1, 100000, NULL,
+	 "requests that may wait for a worker; more are answered BUSY", false},
+	{"queue_bytes", KONTOR_CONF_SIZE, offsetof(struct plugin_options, queue_bytes), "32MiB", 65536,
+	 INT64_C(4294967296), NULL, "size of the waiting requests together; more are answered BUSY", false},
+};
+const struct config_table plugin_table = TABLE(plugin_rows);
+
+const char *const lane_names[LANES] = {KONTOR_LANE_INTERACTIVE, KONTOR_LANE_UPLOAD, KONTOR_LANE_SETTLE,
+				       KONTOR_LANE_FILE, KONTOR_LANE_REPORT};
+
+static size_t count(const char *const *list)
+{
+	size_t len = 0;
+	while (list && list[len])
+		len++;
+	return len;
+}
+
+/* A problem at the place where a key was set, or at its block. */
+#define PROBLEM_AT(config, section, title, key, ...)                                                                   \
+	do {                                                                                                           \
+		const struct config_setting *set_ = config_find((config), (section), (title), (key));                  \
+		const struct config_block *block_ = config_block((config), (section), (title));                        \
+		config_problem((config),                                                                               \
+			       set_     ? set_->file                                                                   \
+			       : block_ ? block_->file                                                                 \
+					: NULL,                                                                        \
+			       set_     ? set_->line                                                                   \
+			       : block_ ? block_->line                                                                 \
+					: 0,                                                                           \
+			       __VA_ARGS__);                                                                           \
+	} while (0)
+
+static void fill_block(struct config *config, const char *section, const char *title, const struct config_table *table,
+		       void *self)
+{
+	config_fill(config, section, title, *table, self);
+	config_refuse_unknown(config, section, title, table, 1);
+}
+
+static void read_currencies(struct unit_config *unit)
+{
+	struct config *config = unit->config;
+	const char **titles = config_titles(config, "currency");
+	unit->currencies = config_alloc(config, (count(titles) + 1) * sizeof(*unit->currencies));
+	for (const char **title = titles; *title; title++) {
+		struct currency_options options = {0};
+		fill_block(config, "currency", *title, &currency_table, &options);
+		if (strlen(*title) != 3 || strspn(*title, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3) {
+			PROBLEM_AT(config, "currency", *title, "",
+				   "'%s' is no currency: three capital letters of ISO 4217", *title);
+			continue;
+		}
+		struct kontor_currency *currency = &unit->currencies[unit->currencies_len++];
+		memcpy(currency->code, *title, 4);
+		currency->exponent = (uint8_t)options.exponent;
+		currency->payment_unit = (uint32_t)options.payment_unit;
+	}
+}
+
+static const struct kontor_currency *find_currency(const struct unit_config *unit, const char *code)
+{
+	for (size_t i = 0; i < unit->currencies_len; i++)
+		if (strcmp(unit->currencies[i].code, code) == 0)
+			return &unit->currencies[i];
+	return NULL;
+}
+
+static void read_region_currencies(struct unit_config *unit, struct kontor_region *region, const char *const *codes)
+{
+	struct config *config = unit->config;
+	if (count(codes) == 0 && config_find(config, "region", region->code, "currencies"))
+		PROBLEM_AT(config, "region", region->code, "currencies", "region \"%s\" accepts no currency",
+			   region->code);
+	if (count(codes) > KONTOR_REGION_CURRENCIES)
+		PROBLEM_AT(config, "region", region->code, "currencies", "region \"%s\" has more than %d currencies",
+			   region->code, KONTOR_REGION_CURRENCIES);
+	for (; codes && *codes && region->currencies_len < KONTOR_REGION_CURRENCIES; codes++) {
+		const struct kontor_currency *currency = find_currency(unit, *codes);
+		for (size_t i = 0; currency && i < region->currencies_len; i++)
+			if (region->currencies[i] == currency)
+				PROBLEM_AT(config, "region", region->code, "currencies",
+					   "region \"%s\" has currency %s twice", region->code, *codes);
+		if (currency)
+			region->currencies[region->currencies_len++] = currency;
+		else if (!config->unreadable)
+			PROBLEM_AT(config, "region", region->code, "currencies",
+				   "region \"%s\" accepts '%s', which no `currency \"%s\"` block describes",
+				   region->code, *codes, *codes);
+	}
+}
+
+static void read_region(struct unit_config *unit, const char *title, const char **datacenters)
+{
+	struct config *config = unit->config;
+	struct region_options options = {0};
+	fill_block(config, "region", title, &region_table, &options);
+	if (!kontor_region_valid(kontor_text_of(title))) {
+		PROBLEM_AT(config, "region", title, "", "'%s' is no region: two capital letters", title);
+		return;
+	}
+	struct kontor_region *region = &unit->regions[unit->regions_len++];
+	memcpy(region->code, title, 3);
+	region->zone_name = options.zone;
+	region->home = options.home ? options.home : "";
+	region->home_here = unit->options.datacenter && strcmp(region->home, unit->options.datacenter) == 0;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	if (options.zone && kontor_zone_open(options.zone, &region->zone, &err))
+		PROBLEM_AT(config, "region", title, "zone", "region \"%s\": %s", title, err.message);
+	if (options.first_window && !kontor_window_parse(kontor_text_of(options.first_window), &region->first_window))
+		PROBLEM_AT(config, "region", title, "first_window",
+			   "region \"%s\": first_window = \"%s\" is no ISO week, like 2026-W01", title,
+			   options.first_window);
+	bool known = !options.home;
+	for (size_t i = 0; datacenters[i] && !known; i++)
+		known = strcmp(datacenters[i], options.home) == 0;
+	if (!known) {
+		const char *nearest =
+			kontor_text_nearest(kontor_text_of(options.home), datacenters, count(datacenters));
+		PROBLEM_AT(config, "region", title, "home",
+			   "region \"%s\": its home '%s' is no datacenter: there is no datacenters/%s.conf%s%s%s",
+			   title, options.home, options.home, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+			   nearest ? "'?" : "");
+	}
+	read_region_currencies(unit, region, options.currencies);
+}
+
+static unsigned read_roles(struct unit_config *unit, const struct user_entry *user)
+{
+	static const enum kontor_role roles[] = {KONTOR_ROLE_VIEWER, KONTOR_ROLE_OPERATOR, KONTOR_ROLE_APPROVER,
+						 KONTOR_ROLE_ADMIN, KONTOR_ROLE_UNIT};
+	unsigned set = 0;
+	for (const char *const *name = user->role_names; name && *name; name++) {
+		unsigned before = set;
+		for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+			if (strcmp(kontor_role_name(roles[i]), *name) == 0)
+				set |= roles[i];
+		if (set == before)
+			PROBLEM_AT(unit->config, "user", user->name, "roles",
+				   "user \"%s\": '%s' is %s: viewer, operator, approver, admin, unit", user->name,
+				   *name, before ? "no further role" : "no role");
+	}
+	return set;
+}
+
+static void read_users(struct unit_config *unit)
+{
+	struct config *config = unit->config;
+	const char **titles = config_titles(config, "user");
+	unit->users = config_alloc(config, (count(titles) + 1) * sizeof(*unit->users));
+	for (const char **title = titles; *title; title++) {
+		struct user_entry *user = &unit->users[unit->users_len++];
+		user->name = *title;
+		fill_block(config, "user", *title, &user_table, user);
+		user->roles = read_roles(unit, user);
+		if (!**title || strlen(*title) >= KONTOR_USER_SIZE)
+			PROBLEM_AT(config, "user", *title, "", "'%s' is no user name: 1 to %d bytes", *title,
+				   KONTOR_USER_SIZE - 1);
+		for (size_t i = 0; i + 1 < unit->users_len; i++)
+			if (user->uid >= 0 && unit->users[i].uid == user->uid)
+				PROBLEM_AT(config, "user", *title, "uid",
+					   "users \"%s\" and \"%s\" have the same uid %lld", unit->users[i].name,
+					   *title, (long long)user->uid);
+	}
+}
+
+static void read_services(struct unit_config *unit)
+{
+	const char **titles = config_titles(unit->config, "service");
+	unit->services = config_alloc(unit->config, (count(titles) + 1) * sizeof(*unit->services));
+	for (const char **title = titles; *title; title++) {
+		struct service_entry *service = &unit->services[unit->services_len++];
+		service->name = *title;
+		fill_block(unit->config, "service", *title, &service_table, service);
+	}
+}
+
+static void read_lanes(struct unit_config *unit)
+{
+	for (size_t i = 0; i < LANES; i++) {
+		unit->lanes[i].name = lane_names[i];
+		fill_block(unit->config, "lane", lane_names[i], &lane_table, &unit->lanes[i]);
+	}
+	for (const char **title = config_titles(unit->config, "lane"); *title; title++) {
+		bool known = false;
+		for (size_t i = 0; i < LANES; i++)
+			known |= strcmp(lane_names[i], *title) == 0;
+		const char *nearest = known ? NULL : kontor_text_nearest(kontor_text_of(*title), lane_names, LANES);
+		if (!known)
+			PROBLEM_AT(unit->config, "lane", *title, "", "unknown lane \"%s\"%s%s%s", *title,
+				   nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+	}
+}
+
+static void read_database(struct unit_config *unit)
+{
+	struct config *config = unit->config;
+	struct database_options *database = &unit->database;
+	fill_block(config, "database", "main", &database_table, database);
+	const char *name = database->name ? database->name : "";
+	if (!name[0] || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name) || strlen(name) > 64)
+		PROBLEM_AT(config, "database", "main", "name", "database name '%s': must be [a-z0-9_]{1,64}", name);
+	for (const char **title = config_titles(config, "database"); *title; title++)
+		if (strcmp(*title, "main") != 0)
+			PROBLEM_AT(config, "database", *title, "", "unknown database \"%s\": there is only \"main\"",
+				   *title);
+}
+
+static void read_datacenter(struct unit_config *unit, const char **datacenters)
+{
+	struct config *config = unit->config;
+	const char *here = unit->options.datacenter;
+	if (!here)
+		return;
+	config_fill(config, "datacenter", here, datacenter_table, unit);
+	config_refuse_unknown(config, "datacenter", here, &datacenter_table, 1);
+	if (!unit->fallback || !unit->fallback[0])
+		return;
+	for (size_t i = 0; datacenters[i]; i++)
+		if (strcmp(datacenters[i], unit->fallback) == 0)
+			return;
+	PROBLEM_AT(config, "datacenter", here, "fallback", "there is no datacenters/%s.conf", unit->fallback);
+}
+
+static void refuse_unknown_blocks(struct config *config)
+{
+	for (size_t i = 0; i < config->blocks_len; i++) {
+		const struct config_block *block = &config->blocks[i];
+		bool known = false;
+		for (size_t k = 0; k < CONFIG_BLOCKS; k++)
+			known |= strcmp(config_block_names[k], block->section) == 0;
+		const char *nearest =
+			kontor_text_nearest(kontor_text_of(block->section), config_block_names, CONFIG_BLOCKS);
+		if (!known)
+			config_problem(config, block->file, block->line, "unknown block '%s'%s%s%s", block->section,
+				       nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+		else if (!block->title[0])
+			config_problem(config, block->file, block->line, "a block '%s' needs a name: %s \"NAME\" {",
+				       block->section, block->section);
+	}
+}
+
+struct unit_config *unit_config_read(const struct args *args)
+{
+	struct config *config = config_new();
+	struct unit_config *unit = config_alloc(config, sizeof(*unit));
+	unit->config = config;
+	config_read(config, args->conf_folder, args->unit);
+	refuse_unknown_blocks(config);
+	fill_block(config, "", "", &option_table, &unit->options);
+	const char *folder = kontor_arena_format(config->arena, "%s/datacenters", args->conf_folder);
+	const char **datacenters = config_names(config->arena, folder ? folder : "");
+	read_datacenter(unit, datacenters);
+	read_database(unit);
+	read_currencies(unit);
+	const char **regions = config_titles(config, "region");
+	unit->regions = config_alloc(config, (count(regions) + 1) * sizeof(*unit->regions));
+	for (const char **title = regions; *title; title++)
+		read_region(unit, *title, datacenters);
+	read_users(unit);
+	read_services(unit);
+	read_lanes(unit);
+	return unit;
+}
+
+struct unit_config *unit_config_free(struct unit_config *unit)
+{
+	while (unit) {
+		struct unit_config *previous = unit->previous;
+		config_free(unit->config); /* in whose arena it stands */
+		unit = previous;
+	}
+	return NULL;
+}
+
+const struct user_entry *unit_config_user(const struct unit_config *unit, const char *name)
+{
+	for (size_t i = 0; i < unit->users_len; i++)
+		if (strcmp(unit->users[i].name, name) == 0)
+			return &unit->users[i];
+	return NULL;
+}
+
+const struct service_entry *unit_config_service(const struct unit_config *unit, const char *name)
+{
+	for (size_t i = 0; i < unit->services_len; i++)
+		if (strcmp(unit->services[i].name, name) == 0)
+			return &unit->services[i];
+	return NULL;
+}
+
+bool unit_config_trusts(const struct unit_config *unit)
+{
+	return unit->options.approvals && strcmp(unit->options.approvals, "trusted") == 0;
+}
+
+enum kontor_log_level unit_config_log_level(const struct unit_config *unit)
+{
+	static const struct {
+		const char *name;
+		enum kontor_log_level level;
+	} levels[] = {{"error", KONTOR_LOG_ERROR},
+		      {"warning", KONTOR_LOG_WARNING},
+		      {"notice", KONTOR_LOG_NOTICE},
+		      {"debug", KONTOR_LOG_DEBUG}};
+	for (size_t i = 0; unit->options.log_level && i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (strcmp(levels[i].name, unit->options.log_level) == 0)
+			return levels[i].level;
+	return KONTOR_LOG_INFO;
+}
+
+const struct kontor_conf_row *unit_config_row(const char *section, const char *key)
+{
+	static const struct {
+		const char *section;
+		const struct config_table *table;
+	} tables[] = {{"", &option_table},         {"database", &database_table}, {"datacenter", &datacenter_table},
+		      {"region", &region_table},   {"currency", &currency_table}, {"user", &user_table},
+		      {"service", &service_table}, {"lane", &lane_table},         {"plugin", &plugin_table}};
+	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
+		for (size_t i = 0; strcmp(tables[t].section, section) == 0 && i < tables[t].table->len; i++)
+			if (strcmp(tables[t].table->rows[i].key, key) == 0)
+				return &tables[t].table->rows[i];
+	return NULL;
+}
+
+static void dump_section(const struct unit_config *unit, const char *section, const struct config_table *table,
+			 FILE *out)
+{
+	for (const char **title = config_titles(unit->config, section); *title; title++)
+		config_dump_block(unit->config, section, *title, table, table ? 1 : 0, out);
+}
+
+void unit_config_dump(const struct unit_config *unit, FILE *out)
+{
+	config_dump_block(unit->config, "", "", &option_table, 1, out);
+	config_dump_block(unit->config, "database", "main", &database_table, 1, out);
+	dump_section(unit, "datacenter", &datacenter_table, out);
+	dump_section(unit, "service", &service_table, out);
+	for (size_t i = 0; i < LANES; i++)
+		config_dump_block(unit->config, "lane", unit->lanes[i].name, &lane_table, 1, out);
+	dump_section(unit, "currency", &currency_table, out);
+	dump_section(unit, "region", &region_table, out);
+	dump_section(unit, "user", &user_table, out);
+	dump_section(unit, "profile", NULL, out);
+}

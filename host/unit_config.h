@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration of one unit as typed values.
+ */
+#ifndef KONTORD_UNIT_CONFIG_H
+#define KONTORD_UNIT_CONFIG_H
+
+#include "args.h"
+#include "config.h"
+#include "kontor/log.h"
+#include "kontor/region.h"
+#include "kontor/user.h"
+
+struct unit_options {
+	const char *datacenter;
+	const char *const *plugins;
+	const char *log_level;
+	const char *approvals; /* "untrusted", "trusted" */
+	const char *const *bind;
+	int64_t start_timeout_ms, drain_timeout_ms;
+};
+
+struct database_options {
+	const char *socket, *host, *user, *password_file, *name, *tls_ca;
+	int64_t port, connect_timeout_ms;
+};
+
+struct user_entry {
+	const char *name;
+	int64_t uid; /* -1: none */
+	const char *const *role_names;
+	unsigned roles;
+};
+
+struct service_entry {
+	const char *name;
+	bool enabled;
+	const char *endpoint; /* "": RUNTIME/NAME.sock */
+};
+
+struct lane_entry {
+	const char *name;
+	int64_t threads;
+};
+
+#define LANES 5
+extern const char *const lane_names[LANES];
+
+struct unit_config {
+	struct config *config;
+	struct unit_options options;
+	struct database_options database;
+	int64_t datacenter_id;
+	const char *fallback; /* datacenter of the services that are disabled here, "" = none */
+	struct kontor_currency *currencies;
+	size_t currencies_len;
+	struct kontor_region *regions;
+	size_t regions_len;
+	struct user_entry *users;
+	size_t users_len;
+	struct service_entry *services;
+	size_t services_len;
+	struct lane_entry lanes[LANES];
+	struct unit_config *previous; /* that SIGHUP replaced: its strings may still be in use */
+};
+
+/* Reads and judges everything but the plugins' own rows; problems are in ->config. Never NULL. */
+struct unit_config *unit_config_read(const struct args *args);
+/* Together with all previous ones. */
+struct unit_config *unit_config_free(struct unit_config *unit_config);
+
+const struct user_entry *unit_config_user(const struct unit_config *unit_config, const char *name);
+/* NULL when the datacenter says nothing about that service. */
+const struct service_entry *unit_config_service(const struct unit_config *unit_config, const char *name);
+bool unit_config_trusts(const struct unit_config *unit_config); /* approvals = trusted */
+enum kontor_log_level unit_config_log_level(const struct unit_config *unit_config);
+/* The host's row for a key of a kind of block ("" = top level); NULL when it is a plugin's, or free. */
+const struct kontor_conf_row *unit_config_row(const char *section, const char *key);
+
+/* Top-level options, and those of `database "main"`, and so on: for --dump-config. */
+void unit_config_dump(const struct unit_config *unit_config, FILE *out);
+/* Options of a `plugin` block that the host reads. */
+extern const struct config_table plugin_table;
+
+#endif

@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job_fixture.h"
 
+static int tx_cancel(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	return kontor_job_cancel(tx, *(uint64_t *)arg, e);
+}
+
+static int tx_wake(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	return kontor_job_wake(tx, *(uint64_t *)arg, e);
+}
+
+#define cancel(job_id) kontor_db_transaction(conn, tx_cancel, &(uint64_t){job_id}, &err)
+#define wake(job_id) kontor_db_transaction(conn, tx_wake, &(uint64_t){job_id}, &err)
+
 static void assert_state(uint64_t job_id, const char *state)
 {
 	struct kontor_job_info info = info_of(job_id);

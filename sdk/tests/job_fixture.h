@@ -281,25 +281,12 @@ static void exec(const char *sql)
 	ok(kontor_db_exec(conn, sql, KONTOR_NO_PARAMS, NULL, &err));
 }
 
-static int tx_cancel(kontor_conn *tx, void *arg, struct kontor_error *e)
-{
-	return kontor_job_cancel(tx, *(uint64_t *)arg, e);
-}
-
 static int tx_retry(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	return kontor_job_retry(tx, *(uint64_t *)arg, e);
 }
 
-static int tx_wake(kontor_conn *tx, void *arg, struct kontor_error *e)
-{
-	return kontor_job_wake(tx, *(uint64_t *)arg, e);
-}
-
-#define cancel(job_id) kontor_db_transaction(conn, tx_cancel, &(uint64_t){job_id}, &err)
 #define retry(job_id) kontor_db_transaction(conn, tx_retry, &(uint64_t){job_id}, &err)
-#define wake(job_id) kontor_db_transaction(conn, tx_wake, &(uint64_t){job_id}, &err)
-
 /* ---- set-up ---- */
 
 static void open_host(void)

@@ -355,6 +355,50 @@ static void test_stopping_ends_the_lease_but_keeps_the_counters(void **state)
 	unit_kill(unit);
 }
 
+#define STARTERS 8
+#define STARTS 40
+
+static pthread_barrier_t start_line;
+
+/* The slots that one thread's units got, one per round. */
+static void *start_units(void *arg)
+{
+	unsigned *slots = arg;
+	for (int round = 0; round < STARTS; round++) {
+		struct unit *unit = unit_new(1, true);
+		struct kontor_error err = KONTOR_ERROR_INIT;
+		if (pthread_barrier_wait(&start_line) == PTHREAD_BARRIER_SERIAL_THREAD)
+			sql("UPDATE id_slot SET hwm = 4096, lease_until_ms = 0");
+		pthread_barrier_wait(&start_line);
+		for (int attempt = 0; attempt < 10 && !unit->reserver.slot; attempt++)
+			reserver_step(&unit->reserver, &err);
+		slots[round] = unit->reserver.slot;
+		unit_kill(unit);
+	}
+	return NULL;
+}
+
+static void test_units_that_start_at_the_same_moment_get_different_slots(void **state)
+{
+	(void)state;
+	static unsigned slots[STARTERS][STARTS];
+	pthread_t threads[STARTERS];
+	pthread_barrier_init(&start_line, NULL, STARTERS);
+	for (int i = 0; i < STARTERS; i++)
+		pthread_create(&threads[i], NULL, start_units, slots[i]);
+	for (int i = 0; i < STARTERS; i++)
+		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&start_line);
+	for (int round = 0; round < STARTS; round++) {
+		bool seen[LAYOUT_SLOTS + 1] = {false};
+		for (int i = 0; i < STARTERS; i++) {
+			assert_in_range(slots[i][round], 1, LAYOUT_SLOTS);
+			assert_false(seen[slots[i][round]]);
+			seen[slots[i][round]] = true;
+		}
+	}
+}
+
 #define RACERS 6
 #define LIVES 8
 #define GRANTS 60
@@ -487,6 +531,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_clock_far_ahead_reserves_nothing, fresh_tables),
 		cmocka_unit_test_setup(test_after_a_clock_was_set_back_ids_come_from_another_slot, fresh_tables),
 		cmocka_unit_test_setup(test_stopping_ends_the_lease_but_keeps_the_counters, fresh_tables),
+		cmocka_unit_test_setup(test_units_that_start_at_the_same_moment_get_different_slots, fresh_tables),
 		cmocka_unit_test_setup(test_no_id_is_issued_twice_by_units_that_race_and_die, fresh_tables),
 		cmocka_unit_test_setup(test_namespaces_come_from_the_database, fresh_tables),
 	};

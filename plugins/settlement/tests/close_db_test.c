@@ -204,6 +204,7 @@ static void test_a_close_freezes_the_totals_and_takes_empty_older_windows_along(
 	assert_int_equal(kontor_get_int(kontor_get(map, "items_minor"), "SGD", -1), 1050);
 	kontor_body_free(body);
 	assert_added("C", IN_W45, "2026-W46", "late");
+	writer_thread_end(); /* a writer that registers after the close */
 	assert_added("D", IN_W44, "2026-W46", "late");
 	assert_added("E", "2026-11-12T00:00:00Z", "2026-W46", "ok");
 }

@@ -27,8 +27,8 @@ static const char SQL_ADD_VOTE[] =
 	"INSERT INTO approval_vote (approval_id, user, decision, verified, at_ms) VALUES (?, ?, ?, ?, ?)";
 static const char SQL_COUNT_GIVEN[] = "SELECT COUNT(*) FROM approval_vote WHERE approval_id = ? AND decision = 'give'";
 static const char SQL_DECIDED[] = "UPDATE approval SET state = ? WHERE approval_id = ?";
-static const char SQL_OPEN_OF[] = "SELECT approval_id FROM approval WHERE subject_kind = ? AND subject_id = ? AND "
-				  "state = 'pending' ORDER BY approval_id DESC LIMIT 1";
+static const char SQL_LATEST_OF[] = "SELECT approval_id, state FROM approval WHERE subject_kind = ? AND subject_id = ? "
+				    "AND state <> 'void' ORDER BY approval_id DESC LIMIT 1";
 static const char SQL_VOTES_OF_SUBJECT[] =
 	"SELECT v.user, v.decision, v.at_ms, v.verified FROM approval a JOIN approval_vote v USING (approval_id) WHERE "
 	"a.subject_kind = ? AND a.subject_id = ? AND a.digest = ? AND a.state <> 'void' ORDER BY v.at_ms, v.user";
@@ -200,14 +200,24 @@ int kontor_approval_decide(kontor_conn *tx, uint64_t approval_id, const struct k
 int kontor_approval_find(kontor_conn *conn, const char *subject_kind, uint64_t subject_id, uint64_t *ret_approval_id,
 			 struct kontor_error *err)
 {
-	int64_t id = 0;
-	int rc = kontor_db_query_int(conn, SQL_OPEN_OF, KONTOR_PARAMS(P_STRING(subject_kind), P_UINT(subject_id)), &id,
-				     err);
-	if (rc == KONTOR_E_NOT_FOUND)
-		return kontor_fail(err, rc, "no approval of %s %llu is open; see: kontor approval list", subject_kind,
-				   (unsigned long long)subject_id);
+	kontor_rows *rows = NULL;
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_LATEST_OF,
+				 KONTOR_PARAMS(P_STRING(subject_kind), P_UINT(subject_id)), &rows, err);
+	if (rc)
+		return rc;
+	rc = kontor_rows_next(rows, err);
 	if (rc == 0)
-		*ret_approval_id = (uint64_t)id;
+		rc = kontor_fail(err, KONTOR_E_NOT_FOUND, "%s %llu waits for no approval; see: kontor approval list",
+				 subject_kind, (unsigned long long)subject_id);
+	else if (rc > 0 && strcmp(kontor_rows_string(rows, 1), "pending") != 0)
+		rc = kontor_fail(err, KONTOR_E_CONFLICT, "approval %llu of %s %llu is decided already: it was %s",
+				 (unsigned long long)kontor_rows_uint(rows, 0), subject_kind,
+				 (unsigned long long)subject_id, kontor_rows_string(rows, 1));
+	else if (rc > 0) {
+		*ret_approval_id = kontor_rows_uint(rows, 0);
+		rc = 0;
+	}
+	kontor_rows_close(rows);
 	return rc;
 }
 

@@ -148,7 +148,9 @@ static void test_repeating_a_request_keeps_its_votes(void **state)
 	assert_int_equal(found, 7);
 	assert_int_equal(decide(7, "carol", true), 0);
 	assert_int_equal(state_of(subject, shown), KONTOR_APPROVAL_GIVEN);
-	assert_int_equal(kontor_approval_find(conn, "safefile", subject, &found, &err), KONTOR_E_NOT_FOUND);
+	assert_int_equal(kontor_approval_find(conn, "safefile", subject, &found, &err), KONTOR_E_CONFLICT);
+	assert_non_null(strstr(err.message, "is decided already: it was given"));
+	assert_int_equal(kontor_approval_find(conn, "safefile", 999999, &found, &err), KONTOR_E_NOT_FOUND);
 }
 
 static void test_one_refusal_decides(void **state)

@@ -43,7 +43,7 @@ int kontor_approval_state(kontor_conn *conn, const char *subject_kind, uint64_t 
  * role approver, the request is void (what was shown has changed) or decided. */
 int kontor_approval_decide(kontor_conn *tx, uint64_t approval_id, const struct kontor_user *user, bool give,
 			   struct kontor_error *err);
-/* The open request of a subject, for `safefile approve ID`; NOT_FOUND. */
+/* The open request of a subject, for `safefile approve ID`; NOT_FOUND when there is none, CONFLICT when it is decided. */
 int kontor_approval_find(kontor_conn *conn, const char *subject_kind, uint64_t subject_id, uint64_t *ret_approval_id,
 			 struct kontor_error *err);
 /* Puts an array of {user, decision, at, verified} under `key`. */

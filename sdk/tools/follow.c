@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Following a job: a long poll on jobs.get, patient with a unit that is being restarted.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "kontor/time.h"
+#include "progress.h"
+
+#define POLL_MS 1000
+#define CALL_TIMEOUT_MS 15000
+/* A restart with recovery of the database takes less. */
+#define PATIENCE_MS 60000
+
+static int read_job(struct cli *cli, uint64_t job_id, uint64_t seen_done, kontor_body **ret_job,
+		    struct kontor_error *err)
+{
+	kontor_writer *args = new_args();
+	kontor_put_uint(args, "job_id", job_id);
+	kontor_put_int(args, "wait_ms", POLL_MS);
+	kontor_put_uint(args, "seen_done", seen_done);
+	kontor_write_end(args);
+	int rc = call_quietly(cli, "jobs.get", args, NULL, CALL_TIMEOUT_MS, ret_job, err);
+	kontor_writer_free(args);
+	return rc;
+}
+
+static bool has_ended(const char *state)
+{
+	static const char *const ends[] = {"done", "failed", "cancelled", "dead"};
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (strcmp(state, ends[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The exit code of a job's end. */
+static int report_end(const msgpack_object *job, const char *state)
+{
+	char message[512];
+	int code = (int)kontor_get_int(job, "error_code", 0);
+	if (strcmp(state, "done") == 0)
+		return EXIT_DONE;
+	kontor_get_string(job, "error", message, sizeof(message));
+	complain("job %llu is %s%s%s", (unsigned long long)kontor_get_uint(job, "job_id", 0), state,
+		 message[0] ? ": " : "", message);
+	return kontor_code_outcome(code) == KONTOR_OUTCOME_NOTHING ? EXIT_RETRY : EXIT_REFUSED;
+}
+
+static int report_lost(uint64_t job_id, const struct kontor_error *err)
+{
+	int code = report_error(err);
+	complain("the job goes on; follow it with: kontor jobs follow %llu", (unsigned long long)job_id);
+	return code == EXIT_UNKNOWN ? EXIT_RETRY : code;
+}
+
+int follow_job(struct cli *cli, const struct follow *follow, kontor_body **ret_job)
+{
+	struct progress progress;
+	uint64_t seen_done = 0;
+	int64_t read_ms = kontor_monotonic_ms();
+	*ret_job = NULL;
+	progress_begin(&progress, follow->what, "");
+	for (;;) {
+		struct kontor_error err = KONTOR_ERROR_INIT;
+		char state[24], note[512];
+		kontor_body *body = NULL;
+		int rc = read_job(cli, follow->job_id, seen_done, &body, &err);
+		if (rc && exit_code_of(rc) != EXIT_REFUSED && kontor_monotonic_ms() - read_ms < PATIENCE_MS)
+			continue;
+		if (rc) {
+			progress_end(&progress);
+			return report_lost(follow->job_id, &err);
+		}
+		const msgpack_object *job = kontor_body_map(body);
+		kontor_body_free(*ret_job);
+		*ret_job = body;
+		read_ms = kontor_monotonic_ms();
+		seen_done = kontor_get_uint(job, "done", 0);
+		kontor_get_string(job, "state", state, sizeof(state));
+		kontor_get_string(job, "error", note, sizeof(note));
+		if (has_ended(state)) {
+			progress_end(&progress);
+			return report_end(job, state);
+		}
+		if (strcmp(state, "waiting") == 0 && follow->enough && follow->enough(cli, follow->arg)) {
+			progress_end(&progress);
+			return EXIT_DONE;
+		}
+		progress_show(&progress, seen_done, kontor_get_uint(job, "total", 0),
+			      strcmp(state, "running") == 0 ? NULL
+			      : note[0]                     ? note
+							    : state);
+	}
+}

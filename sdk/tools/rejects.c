@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rejects.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kontor/csv.h"
+
+/* `[+-]?digits(.digits)?`: no spreadsheet takes it for a formula. */
+static bool is_number(struct kontor_text field)
+{
+	size_t i = field.size > 0 && (field.data[0] == '+' || field.data[0] == '-');
+	size_t first = i, digits = 0;
+	for (; i < field.size; i++) {
+		if (field.data[i] >= '0' && field.data[i] <= '9')
+			digits++;
+		else if (field.data[i] != '.' || i == first || i + 1 == field.size || memchr(field.data, '.', i))
+			return false;
+	}
+	return digits > 0;
+}
+
+/* One field, quoted where it must be. An apostrophe keeps spreadsheets from running what somebody put into a file. */
+static void write_field(FILE *out, struct kontor_text field)
+{
+	bool quoted = false;
+	for (size_t i = 0; i < field.size; i++)
+		quoted = quoted || strchr("\",\r\n", field.data[i]) != NULL;
+	if (quoted)
+		putc('"', out);
+	if (field.size > 0 && strchr("=+-@", field.data[0]) && field.data[0] && !is_number(field))
+		putc('\'', out);
+	for (size_t i = 0; i < field.size; i++) {
+		if (field.data[i] == '"')
+			putc('"', out);
+		putc(field.data[i], out);
+	}
+	if (quoted)
+		putc('"', out);
+}
+
+static void write_fields(FILE *out, const struct kontor_text *fields, size_t len, size_t columns)
+{
+	for (size_t i = 0; i < columns; i++) {
+		write_field(out, i < len ? fields[i] : (struct kontor_text){0});
+		putc(',', out);
+	}
+}
+
+/* The line's own fields, so that it can be repaired in place. A line that is no CSV, or has more fields than the
+ * header, stands as a whole in the first column: else it would break the lines after it. */
+static void write_original(FILE *out, kontor_csv *csv, struct kontor_text raw, size_t columns)
+{
+	struct kontor_csv_record record = {0};
+	size_t skipped = 0;
+	size_t used = kontor_csv_next(csv, raw, true, true, &record, &skipped);
+	if (used == raw.size && record.fault == KONTOR_CSV_OK && record.fields_len <= columns)
+		write_fields(out, record.fields, record.fields_len, columns);
+	else
+		write_fields(out, &raw, 1, columns);
+}
+
+static void write_row(FILE *out, kontor_csv *csv, const msgpack_object *row, size_t columns)
+{
+	write_original(out, csv, kontor_get_text(row, "raw"), columns);
+	fprintf(out, "%llu,", (unsigned long long)kontor_get_uint(row, "line", 0));
+	write_field(out, kontor_get_text(row, "column"));
+	putc(',', out);
+	write_field(out, kontor_get_text(row, "verdict"));
+	putc(',', out);
+	write_field(out, kontor_get_text(row, "reason"));
+	putc('\n', out);
+}
+
+static void write_header(FILE *out, const msgpack_object *columns)
+{
+	for (uint32_t i = 0; i < columns->via.array.size; i++) {
+		const msgpack_object *name = &columns->via.array.ptr[i];
+		if (name->type == MSGPACK_OBJECT_STR)
+			write_field(out, (struct kontor_text){name->via.str.ptr, name->via.str.size});
+		putc(',', out);
+	}
+	fputs("line,column,verdict,reason\n", out);
+}
+
+static int read_page(struct cli *cli, uint64_t upload_id, const msgpack_object *after, kontor_body **ret_page)
+{
+	kontor_writer *args = new_args();
+	kontor_put_uint(args, "upload_id", upload_id);
+	if (after)
+		kontor_put_object(args, "after", after);
+	kontor_write_end(args);
+	int code = call_reading(cli, "upload.rejects", args, ret_page);
+	kontor_writer_free(args);
+	return code;
+}
+
+static bool is_array(const msgpack_object *object)
+{
+	return object && object->type == MSGPACK_OBJECT_ARRAY;
+}
+
+int rejects_write(struct cli *cli, uint64_t upload_id, FILE *out)
+{
+	kontor_body *page = NULL;
+	kontor_csv *csv = kontor_csv_new();
+	const msgpack_object *after = NULL;
+	int code = csv ? EXIT_DONE : EXIT_REFUSED;
+	bool first = true;
+	while (code == EXIT_DONE && (first || after)) {
+		kontor_body *next = NULL;
+		code = read_page(cli, upload_id, after, &next);
+		if (code != EXIT_DONE)
+			break;
+		kontor_body_free(page);
+		page = next;
+		const msgpack_object *columns = kontor_get(kontor_body_map(page), "columns");
+		const msgpack_object *rows = kontor_get(kontor_body_map(page), "rows");
+		if (!is_array(columns) || !is_array(rows)) {
+			complain("upload.rejects answered no columns or no rows");
+			code = EXIT_REFUSED;
+			break;
+		}
+		if (first)
+			write_header(out, columns);
+		for (uint32_t i = 0; i < rows->via.array.size; i++)
+			write_row(out, csv, &rows->via.array.ptr[i], columns->via.array.size);
+		after = kontor_get(kontor_body_map(page), "next");
+		first = false;
+	}
+	kontor_body_free(page);
+	kontor_csv_free(csv);
+	return code;
+}
+
+int rejects_save(struct cli *cli, uint64_t upload_id, const char *path)
+{
+	char unfinished[PATH_MAX];
+	snprintf(unfinished, sizeof(unfinished), "%s.part", path);
+	FILE *out = fopen(unfinished, "we");
+	if (!out) {
+		complain("%s: %s", unfinished, strerror(errno));
+		return EXIT_REFUSED;
+	}
+	int code = rejects_write(cli, upload_id, out);
+	bool written = !ferror(out);
+	if (fclose(out) || !written || (code == EXIT_DONE && rename(unfinished, path))) {
+		complain("%s: could not be written: %s", path, strerror(errno));
+		code = EXIT_REFUSED;
+	}
+	if (code != EXIT_DONE)
+		remove(unfinished);
+	return code;
+}

@@ -22,9 +22,8 @@ static const struct kontor_conf_row conf[] = {
 	 .offset = offsetof(struct idgen, claim),
 	 .default_text = "manual",
 	 .choices = "manual|auto",
-	 .help = "Who binds a new database to the datacenter id: `manual` the operator with `kontor id claim`, `auto` "
-		 "the "
-		 "unit itself (development only: it cannot know whether another database has that id already)."},
+	 .help = "Who binds a new database to the datacenter id: `manual` an operator with `kontor id claim`, "
+		 "`auto` the unit itself (for development: it cannot know whether another database has the id)."},
 };
 
 static const struct kontor_arg next_args[] = {
@@ -88,11 +87,10 @@ static int start(void *self, kontor_host *host, struct kontor_error *err)
 	struct idgen *idgen = self;
 	unsigned datacenter = kontor_host_datacenter_id(host);
 	if (datacenter < 1 || datacenter > LAYOUT_DATACENTERS)
-		return kontor_fail(
-			err, KONTOR_E_BAD_REQUEST,
-			"idgen: datacenter id %u: it must be 1 to %d, set as `id` in the datacenter's file, and be no "
-			"other datacenter's",
-			datacenter, LAYOUT_DATACENTERS);
+		return kontor_fail(err, KONTOR_E_BAD_REQUEST,
+				   "datacenter id %u: set `id` in the datacenter's file to 1-%d, and to no other "
+				   "datacenter's",
+				   datacenter, LAYOUT_DATACENTERS);
 	allocator_init(&idgen->allocator, datacenter);
 	struct reserver *reserver = &idgen->reserver;
 	*reserver = (struct reserver){.db = kontor_host_db(host),
@@ -110,7 +108,7 @@ static int start(void *self, kontor_host *host, struct kontor_error *err)
 	struct kontor_error first = KONTOR_ERROR_INIT;
 	if (reserver_step(reserver, &first) == KONTOR_E_CONFLICT) {
 		allocator_destroy(&idgen->allocator);
-		return kontor_fail(err, first.code, "idgen: %s", first.message);
+		return kontor_fail(err, first.code, "%s", first.message);
 	}
 	return reserver_start(reserver, err);
 }
@@ -122,7 +120,7 @@ static int health(void *self, struct kontor_error *err)
 	allocator_look(&idgen->allocator, reserver_clock(), &state);
 	if (state.slot && state.left_ms > 0)
 		return 0;
-	return kontor_fail(err, KONTOR_E_UNAVAILABLE, "idgen has no window of ids: %s", state.reason);
+	return kontor_fail(err, KONTOR_E_UNAVAILABLE, "no window of ids: %s", state.reason);
 }
 
 static void drain(void *self)

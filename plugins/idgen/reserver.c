@@ -269,7 +269,7 @@ int reserver_start(struct reserver *r, struct kontor_error *err)
 	pthread_condattr_destroy(&monotonic);
 	int failure = pthread_create(&r->thread, NULL, reserver_run, r);
 	if (failure)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "idgen: no thread for reservations: %s", strerror(failure));
+		return kontor_fail(err, KONTOR_E_INTERNAL, "no thread for reservations: %s", strerror(failure));
 	r->running = true;
 	return 0;
 }

@@ -21,6 +21,7 @@ struct place {
 	const struct place *parent; /* the list or the element that it stands in; NULL at the top */
 	bool is_element;            /* of the list `parent`, at `index` */
 	uint32_t index;
+	const msgpack_object *value;
 };
 
 static void write_path(const struct place *at, char *out, size_t size)
@@ -37,12 +38,45 @@ static void write_path(const struct place *at, char *out, size_t size)
 		snprintf(out + used, size - used, "%s%s", at->parent ? "." : "", at->arg->name);
 }
 
+static struct kontor_text text_of_object(const msgpack_object *object)
+{
+	if (object->type == MSGPACK_OBJECT_STR)
+		return (struct kontor_text){object->via.str.ptr, object->via.str.size};
+	if (object->type == MSGPACK_OBJECT_BIN)
+		return (struct kontor_text){object->via.bin.ptr, object->via.bin.size};
+	return (struct kontor_text){0};
+}
+
+/* A text from outside, cut and made safe to print. */
+static const char *quote_text(struct kontor_text text, char *buffer, size_t size)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < text.size && n + 1 < size; i++)
+		buffer[n++] = text.data[i] >= ' ' && text.data[i] <= '~' ? text.data[i] : '?';
+	buffer[n] = '\0';
+	return buffer;
+}
+
+/* `, not "XX"`, for values that are short to say. */
+static const char *quote_value(const msgpack_object *value, char *buffer, size_t size)
+{
+	char quoted[QUOTE_SIZE];
+	buffer[0] = '\0';
+	if (value && value->type == MSGPACK_OBJECT_STR)
+		snprintf(buffer, size, ", not \"%s\"", quote_text(text_of_object(value), quoted, sizeof(quoted)));
+	else if (value && value->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+		snprintf(buffer, size, ", not %llu", (unsigned long long)value->via.u64);
+	else if (value && value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+		snprintf(buffer, size, ", not %lld", (long long)value->via.i64);
+	return buffer;
+}
+
 static int refuse(const struct place *at, const char *rule)
 {
-	char path[PATH_SIZE];
+	char path[PATH_SIZE], value[QUOTE_SIZE * 2];
 	write_path(at, path, sizeof(path));
-	return kontor_fail(at->check->err, KONTOR_E_BAD_REQUEST, "%s.%s: argument %s must be %s", at->check->service,
-			   at->check->method->name, path, rule);
+	return kontor_fail(at->check->err, KONTOR_E_BAD_REQUEST, "%s.%s: argument %s must be %s%s", at->check->service,
+			   at->check->method->name, path, rule, quote_value(at->value, value, sizeof(value)));
 }
 
 static int refuse_range(const struct place *at, const char *what, int64_t min, int64_t max)
@@ -60,15 +94,6 @@ static bool within(const struct kontor_arg *arg, int64_t value, int64_t otherwis
 	*ret_min = none ? otherwise_min : arg->min;
 	*ret_max = none ? otherwise_max : arg->max;
 	return value >= *ret_min && value <= *ret_max;
-}
-
-static struct kontor_text text_of_object(const msgpack_object *object)
-{
-	if (object->type == MSGPACK_OBJECT_STR)
-		return (struct kontor_text){object->via.str.ptr, object->via.str.size};
-	if (object->type == MSGPACK_OBJECT_BIN)
-		return (struct kontor_text){object->via.bin.ptr, object->via.bin.size};
-	return (struct kontor_text){0};
 }
 
 static int check_int(const struct place *at, const msgpack_object *object, struct kontor_arg_value *ret)
@@ -166,7 +191,7 @@ static int check_time(const struct place *at, const msgpack_object *object, stru
 	if (fault == KONTOR_TIME_OK)
 		return 0;
 	char rule[QUOTE_SIZE * 4];
-	snprintf(rule, sizeof(rule), "a time as 2026-11-22T10:00:00Z, but %s", kontor_time_explain(fault));
+	snprintf(rule, sizeof(rule), "a time as 2026-11-22T10:00:00Z (%s)", kontor_time_explain(fault));
 	return refuse(at, rule);
 }
 
@@ -210,8 +235,8 @@ static int check_list(const struct place *at, const msgpack_object *object, stru
 	if (at->arg->type == KONTOR_ARG_LIST && !at->arg->fields)
 		return 0;
 	for (uint32_t i = 0; i < object->via.array.size; i++) {
-		struct place element = {at->check, at->arg, at, true, i};
 		msgpack_object *value = &object->via.array.ptr[i];
+		struct place element = {at->check, at->arg, at, true, i, value};
 		int rc;
 		if (at->arg->type == KONTOR_ARG_LIST)
 			rc = check_element(&element, value);
@@ -258,16 +283,6 @@ static int check_value(const struct place *at, const msgpack_object *object, str
 	return refuse(at, "of a type that this version of Kontor knows");
 }
 
-/* A name from outside, cut and made safe to print. */
-static const char *quote_name(struct kontor_text name, char *buffer, size_t size)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < name.size && n + 1 < size; i++)
-		buffer[n++] = name.data[i] >= ' ' && name.data[i] <= '~' ? name.data[i] : '?';
-	buffer[n] = '\0';
-	return buffer;
-}
-
 static int refuse_unknown(const struct table *table, struct kontor_text name)
 {
 	const struct kontor_arg_check *check = table->check;
@@ -276,7 +291,7 @@ static int refuse_unknown(const struct table *table, struct kontor_text name)
 	for (size_t i = 0; i < table->args_len; i++)
 		names[i] = table->args[i].name;
 	const char *nearest = kontor_text_nearest(name, names, table->args_len);
-	quote_name(name, quoted, sizeof(quoted));
+	quote_text(name, quoted, sizeof(quoted));
 	if (table->parent)
 		write_path(table->parent, path, sizeof(path));
 	if (table->args_len == 0)
@@ -307,9 +322,9 @@ static int check_entry(const struct table *table, const msgpack_object_kv *entry
 		return refuse_unknown(table, name);
 	if (entry->val.type == MSGPACK_OBJECT_NIL)
 		return 0;
-	struct place at = {table->check, &table->args[index], table->parent, false, 0};
+	struct place at = {table->check, &table->args[index], table->parent, false, 0, &entry->val};
 	if (values[index].given)
-		return refuse(&at, "given once");
+		return refuse(&at, "given only once");
 	values[index].given = true;
 	return check_value(&at, &entry->val, &values[index]);
 }
@@ -317,7 +332,7 @@ static int check_entry(const struct table *table, const msgpack_object_kv *entry
 static int refuse_missing(const struct table *table, const struct kontor_arg *arg)
 {
 	char path[PATH_SIZE];
-	struct place at = {table->check, arg, table->parent, false, 0};
+	struct place at = {table->check, arg, table->parent, false, 0, NULL};
 	write_path(&at, path, sizeof(path));
 	return kontor_fail(table->check->err, KONTOR_E_BAD_REQUEST, "%s.%s: argument %s is missing%s%s",
 			   table->check->service, table->check->method->name, path, arg->help ? ": " : "",

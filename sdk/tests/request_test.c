@@ -174,7 +174,7 @@ static void refuse_int(const char *name, int64_t value, const char *words)
 static void test_a_wrong_value_names_argument_and_rule(void **state)
 {
 	(void)state;
-	refuse_int("number", 1001, "test.all: argument number must be a whole number of -5 to 1000");
+	refuse_int("number", 1001, "test.all: argument number must be a whole number of -5 to 1000, not 1001");
 	refuse_int("number", -6, "argument number");
 	refuse_string("number", "5", "argument number must be a whole number");
 	refuse_int("shop_user_id", 0, "argument shop_user_id must be an id");
@@ -187,7 +187,8 @@ static void test_a_wrong_value_names_argument_and_rule(void **state)
 	refuse_string("text", "\xc3\x28", "argument text must be a string of UTF-8");
 	refuse_string("data", "12345", "argument data must be bytes");
 	refuse_string("region", "sg", "argument region must be a region: two capital letters");
-	refuse_string("region", "XX", "argument region must be a region that is configured");
+	refuse_string("region", "XX",
+		      "argument region must be a region that is configured here (conf/regions/), not \"XX\"");
 	refuse_string("window", "2027-W53", "argument window must be a settlement window");
 	refuse_string("window", "2026-45", "argument window");
 	refuse_string("profile", "../etc", "argument profile must be a name");
@@ -263,7 +264,7 @@ static void test_unknown_missing_and_double_arguments(void **state)
 	open_body();
 	kontor_put_bool(w, "early", true);
 	kontor_put_bool(w, "early", true);
-	assert_refused(check_all(), "argument early must be given once");
+	assert_refused(check_all(), "argument early must be given only once");
 	open_body();
 	kontor_write_end(w);
 	assert_refused(begin(&windows), "argument region is missing: the region whose windows are listed");

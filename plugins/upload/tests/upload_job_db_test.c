@@ -78,9 +78,8 @@ static void assert_rejects(uint64_t upload_id, const struct reject *expected, si
 
 /* ---- verdicts ---------------------------------------------------------------------------------------------------- */
 
-static void test_every_row_has_a_verdict_and_bad_ones_come_back(void **state)
+static void check_every_verdict(size_t piece)
 {
-	(void)state;
 	struct text file = {0};
 	append_line(&file, "\xef\xbb\xbf"
 			   "amount,note,id\r\n"         /* columns in another order, after a BOM */
@@ -99,7 +98,7 @@ static void test_every_row_has_a_verdict_and_bad_ones_come_back(void **state)
 			   "9,,8\n"                     /* 15 */
 			   "11,\"never closed,9\n"      /* 16 */
 			   "12,,10");                   /* 17: no line end */
-	struct answer sent = send_bytes(file.data, file.size, 5, 0);
+	struct answer sent = send_bytes(file.data, file.size, piece, 0);
 	run_to_the_end(sent.job_id);
 	assert_state(sent.upload_id, "accepted");
 	static const struct reject expected[] = {
@@ -126,6 +125,13 @@ static void test_every_row_has_a_verdict_and_bad_ones_come_back(void **state)
 	assert_int_equal(kontor_get_int(kontor_get(ok_rows, "amount_minor"), "SGD", 0), 312);
 	kontor_body_free(upload);
 	free(file.data);
+}
+
+static void test_every_row_has_a_verdict_and_bad_ones_come_back(void **state)
+{
+	check_every_verdict(PIECE_LIMIT);
+	reset(state);
+	check_every_verdict(5);
 }
 
 static void test_a_file_of_many_chunks_in_small_pieces_is_stored_whole(void **state)
@@ -169,14 +175,21 @@ static void test_a_line_of_any_length_costs_only_itself(void **state)
 	free(file.data);
 }
 
-static void test_rejects_come_in_pages(void **state)
+static void test_rejects_come_in_pages_that_fit_a_frame(void **state)
 {
 	(void)state;
 	struct text file = {0};
 	uint64_t after = 0, seen = 0;
+	unsigned pages = 0;
+	char long_line[60000];
+	memset(long_line, 'x', sizeof(long_line));
 	append_line(&file, "id,amount\n");
-	for (int i = 0; i < 2500; i++)
+	for (int i = 0; i < 2400; i++)
 		append_line(&file, "bad,1\n");
+	for (int i = 0; i < 100; i++) {
+		append(&file, long_line, sizeof(long_line));
+		append_line(&file, "\n");
+	}
 	struct answer sent = send_bytes(file.data, file.size, PIECE_LIMIT, 0);
 	run_to_the_end(sent.job_id);
 	do {
@@ -186,11 +199,13 @@ static void test_rejects_come_in_pages(void **state)
 		kontor_body *page = call("rejects", args);
 		const msgpack_object *columns = kontor_get(kontor_body_map(page), "columns");
 		assert_int_equal(columns->via.array.size, 2);
+		pages++;
 		seen += kontor_get(kontor_body_map(page), "rows")->via.array.size;
 		after = kontor_get_uint(kontor_body_map(page), "next", 0);
 		kontor_body_free(page);
 	} while (after);
 	assert_int_equal(seen, 2500);
+	assert_int_equal(pages, 5); /* by 1000 rows, then by bytes */
 	free(file.data);
 }
 
@@ -281,6 +296,7 @@ static void test_a_failed_upload_leaves_no_row_and_stays_failed(void **state)
 	ok(kontor_db_transaction(conn, retry_job_tx, &sent.job_id, &err));
 	run_to_the_end(sent.job_id);
 	assert_state(sent.upload_id, "failed");
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job WHERE error LIKE '%is failed for good%'"), 1);
 	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), 0);
 	struct answer anew = send_bytes(file.data, file.size, PIECE_LIMIT, 0);
 	assert_false(anew.repeated);
@@ -357,6 +373,7 @@ static void test_a_busy_kind_makes_the_upload_wait_and_not_fail(void **state)
 	ok(kontor_job_get(conn, sent.job_id, &info, &err));
 	assert_string_equal(info.state, "waiting");
 	assert_non_null(strstr(info.error, "on purpose"));
+	assert_int_equal(query_int("SELECT MAX(attempts) FROM job_chunk"), 0); /* it may last longer than retries */
 	run_to_the_end(sent.job_id);
 	assert_state(sent.upload_id, "accepted");
 }
@@ -455,7 +472,7 @@ int main(void)
 		cmocka_unit_test_setup(test_every_row_has_a_verdict_and_bad_ones_come_back, reset),
 		cmocka_unit_test_setup(test_a_file_of_many_chunks_in_small_pieces_is_stored_whole, reset),
 		cmocka_unit_test_setup(test_a_line_of_any_length_costs_only_itself, reset),
-		cmocka_unit_test_setup(test_rejects_come_in_pages, reset),
+		cmocka_unit_test_setup(test_rejects_come_in_pages_that_fit_a_frame, reset),
 		cmocka_unit_test_setup(test_a_file_with_a_wrong_header_is_refused_before_any_row, reset),
 		cmocka_unit_test_setup(test_bytes_that_are_not_the_announced_ones_fail, reset),
 		cmocka_unit_test_setup(test_a_failed_upload_leaves_no_row_and_stays_failed, reset),

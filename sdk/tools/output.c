@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define COLUMN_WIDTH_LIMIT 48
+#define NEST_INDENT 2
 
 /* ---- msgpack and JSON ---------------------------------------------------------------------------------------------
  */
@@ -188,65 +189,12 @@ static void print_padded(const char *text, int width, bool right)
 		printf("%*s", blanks, "");
 }
 
-static void print_rows_below(const json_t *rows);
-
-/* "name  value" lines; lists of objects as small tables below. */
-static void print_for_people(json_t *object)
-{
-	const char *key;
-	json_t *value;
-	int width = 0;
-	json_object_foreach(object, key, value) if (text_width(key) > width) width = text_width(key);
-	json_object_foreach(object, key, value)
-	{
-		if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
-			printf("%s:\n", key);
-			print_rows_below(value);
-			continue;
-		}
-		char *text = cell_text(value);
-		print_padded(key, width, false);
-		printf("  %s\n", text ? text : "");
-		free(text);
-	}
-}
-
-static void print_rows_below(const json_t *rows)
-{
-	size_t i;
-	const json_t *row;
-	json_array_foreach(rows, i, row)
-	{
-		const char *key, *separator = "  ";
-		json_t *value;
-		json_object_foreach((json_t *)row, key, value)
-		{
-			char *text = cell_text(value);
-			if (text && text[0]) {
-				printf("%s%s %s", separator, key, text);
-				separator = ", ";
-			}
-			free(text);
-		}
-		putchar('\n');
-	}
-}
-
-void print_answer(const struct cli *cli, json_t *object)
-{
-	if (cli->json)
-		print_json_line(object);
-	else
-		print_for_people(object);
-	json_decref(object);
-}
-
 /* ---- tables --------------------------------------------------------------------------------------------------------
  */
 
 void table_begin(struct table *table, const struct cli *cli, const char *columns)
 {
-	*table = (struct table){.cli = cli, .columns = columns};
+	*table = (struct table){.json = cli->json, .columns = columns};
 }
 
 static void add_column(struct table *table, const char *name, size_t size)
@@ -291,6 +239,7 @@ static void widen_columns(struct table *table, const json_t *rows)
 
 static void print_row(const struct table *table, const json_t *row)
 {
+	printf("%*s", table->indent, "");
 	for (size_t c = 0; c < table->columns_len; c++) {
 		const struct table_column *column = &table->column[c];
 		const json_t *value = row ? json_object_get(row, column->name) : NULL;
@@ -302,29 +251,81 @@ static void print_row(const struct table *table, const json_t *row)
 	}
 }
 
-void table_page(struct table *table, const msgpack_object *rows)
+static void print_rows(struct table *table, const json_t *rows)
 {
-	json_t *page = json_of("", rows);
 	size_t i;
 	const json_t *row;
-	if (!table->cli->json && !table->begun && json_array_size(page) > 0) {
-		name_columns(table, json_array_get(page, 0));
-		widen_columns(table, page);
+	if (!table->json && !table->begun && json_array_size(rows) > 0) {
+		name_columns(table, json_array_get(rows, 0));
+		widen_columns(table, rows);
 		print_row(table, NULL);
 		table->begun = true;
 	}
-	json_array_foreach(page, i, row)
+	json_array_foreach(rows, i, row)
 	{
-		if (table->cli->json)
+		if (table->json)
 			print_json_line(row);
 		else
 			print_row(table, row);
 	}
+}
+
+void table_page(struct table *table, const msgpack_object *rows)
+{
+	json_t *page = json_of("", rows);
+	print_rows(table, page);
 	json_decref(page);
 }
 
 void table_end(struct table *table)
 {
-	if (!table->cli->json && !table->begun)
+	if (!table->json && !table->begun)
 		puts("(none)");
+}
+
+/* ---- one object -----------------------------------------------------------------------------------------------------
+ */
+
+static void print_for_people(const json_t *object, int indent);
+
+static void print_entry(const char *key, json_t *value, int width, int indent)
+{
+	bool is_table = json_is_array(value) && json_is_object(json_array_get(value, 0));
+	printf("%*s", indent, "");
+	if (is_table || (json_is_object(value) && json_object_size(value) > 0)) {
+		struct table table = {.indent = indent + NEST_INDENT};
+		puts(key);
+		if (is_table)
+			print_rows(&table, value);
+		else
+			print_for_people(value, indent + NEST_INDENT);
+		return;
+	}
+	char *text = cell_text(value);
+	print_padded(key, width, false);
+	printf("  %s\n", text ? text : "");
+	free(text);
+}
+
+/* "name  value" lines; what nests stands below its name. */
+static void print_for_people(const json_t *object, int indent)
+{
+	const char *key;
+	json_t *value;
+	int width = 0;
+	json_object_foreach((json_t *)object, key, value)
+	{
+		if (text_width(key) > width)
+			width = text_width(key);
+	}
+	json_object_foreach((json_t *)object, key, value) print_entry(key, value, width, indent);
+}
+
+void print_answer(const struct cli *cli, json_t *object)
+{
+	if (cli->json)
+		print_json_line(object);
+	else
+		print_for_people(object, 0);
+	json_decref(object);
 }

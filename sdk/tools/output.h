@@ -19,7 +19,8 @@ void print_answer(const struct cli *cli, json_t *object);
 
 /* Rows of one list. For people the columns get their widths from the first page. */
 struct table {
-	const struct cli *cli;
+	bool json;
+	int indent;
 	const char *columns; /* "job_id kind state"; NULL: the keys of the first row */
 	size_t columns_len;
 	struct table_column {

@@ -159,6 +159,15 @@ void unit_fill_plugin(struct unit_config *unit_config, struct loaded_plugin *plu
 			       err.message);
 }
 
+/* Whether all methods run in the front: then there is nothing for workers to do. */
+static bool is_all_inline(const struct kontor_plugin *api)
+{
+	for (size_t i = 0; i < api->methods_len; i++)
+		if (!(api->methods[i].flags & KONTOR_METHOD_INLINE))
+			return false;
+	return true;
+}
+
 /* A block for a plugin that is not here is fine (a site shares its files), unless it looks like a slip of the pen. */
 static void check_plugin_blocks(struct unit *unit, struct config *config)
 {
@@ -257,6 +266,8 @@ size_t unit_configure(struct unit *unit, const struct args *args)
 	for (size_t i = 0; i < unit->plugins_len; i++) {
 		struct loaded_plugin *plugin = unit->plugins[i];
 		config_fill(config, "plugin", plugin->api.name, plugin_table, &plugin->options);
+		if (is_all_inline(&plugin->api))
+			plugin->options.workers = 0;
 		unit_fill_plugin(unit_config, plugin, plugin->self);
 	}
 	check_plugin_blocks(unit, config);

@@ -5,8 +5,8 @@
  * libconfuse stops at the first option that its table does not know, but which keys exist is known only after the
  * plugins that the files name are loaded, and `--check` has to report every error. So the table starts with the blocks
  * alone, each unknown name is added to it as a list of strings, and the text is parsed again until nothing new turns
- * up; types, ranges and unknown keys are judged later by the conf rows. libconfuse also accepts a block or a comment
- * that the end of the file leaves open: a last option put behind the text shows where the parser stood there.
+ * up; types, ranges and unknown keys are judged later by the conf rows. libconfuse also accepts a block that the
+ * end of the file leaves open: a last option put behind the text shows in which block the parser stood there.
  */
 #include "config.h"
 
@@ -32,6 +32,7 @@ enum form { FORM_OPTION, FORM_TITLED_BLOCK, FORM_BLOCK };
 struct name {
 	const char *section, *key; /* section "" = top level */
 	enum form form;
+	unsigned line; /* where it was seen first */
 };
 
 struct parse {
@@ -41,7 +42,6 @@ struct parse {
 	size_t names_len;
 	bool again;  /* a name was learned: parse once more */
 	bool failed; /* an error that ends this file has been reported */
-	bool ended;  /* the end mark was read at top level */
 };
 
 /* libconfuse's callbacks carry no argument; configuration is read by one thread. */
@@ -67,8 +67,9 @@ static void learn(struct parse *parse, const cfg_t *cfg, const char *key)
 		parse->failed = true;
 		return;
 	}
-	parse->names[parse->names_len++] = (struct name){config_copy(parse->config, section_of(cfg)),
-							 config_copy(parse->config, key), FORM_OPTION};
+	parse->names[parse->names_len++] =
+		(struct name){config_copy(parse->config, section_of(cfg)), config_copy(parse->config, key), FORM_OPTION,
+			      (unsigned)cfg->line};
 	parse->again = true;
 }
 
@@ -113,18 +114,23 @@ static void on_error(cfg_t *cfg, const char *format, va_list args)
 	if (strcmp(format, "missing title for section '%s'") == 0 &&
 	    (widen(parse, cfg, name, FORM_TITLED_BLOCK) || narrow(parse, cfg, name)))
 		return;
-	if (strcmp(format, "missing opening brace for section '%s'") == 0 && find_name(parse, "", name))
+	unsigned line = (unsigned)cfg->line;
+	const struct name *known = find_name(parse, "", name);
+	if (strcmp(format, "missing opening brace for section '%s'") == 0 && known) {
 		snprintf(text, sizeof(text), "'%s' needs '= value' (an option) or '{' (a block) after it", name);
-	config_problem(parse->config, parse->file, (unsigned)cfg->line, "%s", text);
+		line = known->line;
+	} else if (strcmp(name, end_mark) == 0) {
+		snprintf(text, sizeof(text), "the file ends in the middle of something: is a '}' missing?");
+		line--;
+	}
+	config_problem(parse->config, parse->file, line, "%s", text);
 	parse->failed = true;
 }
 
 static void at_end(struct parse *parse, const cfg_t *cfg)
 {
-	if (!section_of(cfg)[0]) {
-		parse->ended = true;
+	if (!section_of(cfg)[0])
 		return;
-	}
 	config_problem(parse->config, parse->file, (unsigned)cfg->line - 1,
 		       "the block %s%s%s%s is still open at the end of the file: '}' is missing", cfg->name,
 		       cfg->title ? " \"" : "", cfg->title ? cfg->title : "", cfg->title ? "\"" : "");
@@ -170,13 +176,14 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	return 0;
 }
 
-/* After the closing brace of a block. */
+/* After the closing brace of a block. A name that means nothing is reported where it stands first. */
 static int on_block(cfg_t *cfg, cfg_opt_t *opt)
 {
-	cfg_t *block = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
-	config_add_block(current->config, config_copy(current->config, opt->name),
-			 config_copy(current->config, block->title ? block->title : ""), current->file,
-			 (unsigned)cfg->line);
+	struct config *config = current->config;
+	const cfg_t *block = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+	const struct name *learned = find_name(current, "", opt->name);
+	config_add_block(config, config_copy(config, opt->name), config_copy(config, block->title ? block->title : ""),
+			 current->file, learned ? learned->line : (unsigned)cfg->line);
 	return 0;
 }
 
@@ -255,29 +262,91 @@ static char *read_text(struct config *config, const char *path)
 	return text;
 }
 
-/* libconfuse would put environment variables in; a configuration must read the same whoever starts the unit. */
-static void refuse_variables(struct config *config, const char *path, const char *text)
+/* ---- before libconfuse sees it ---- */
+
+struct scan {
+	struct config *config;
+	const char *file;
+	char *at;
+	unsigned line;
+	bool sound;
+};
+
+static void scan_problem(struct scan *scan, unsigned line, const char *message)
 {
-	unsigned line = 1;
-	for (const char *start = text; *start; line++) {
-		size_t length = strcspn(start, "\n");
-		const char *first = start + strspn(start, " \t");
-		const char *variable = memmem(start, length, "${", 2);
-		if (variable && *first != '#')
-			config_problem(config, path, line, "'${...}' is not replaced here: write the value itself");
-		start += length + (start[length] == '\n');
+	config_problem(scan->config, scan->file, line, "%s", message);
+	scan->sound = false;
+}
+
+/* Overwrites the comment at scan->at with blanks, up to but not including what ends a line comment. */
+static void blank_comment(struct scan *scan)
+{
+	bool block = scan->at[0] == '/' && scan->at[1] == '*';
+	unsigned begun = scan->line;
+	const char *end = block ? strstr(scan->at + 2, "*/") : strchr(scan->at, '\n');
+	if (!end) {
+		scan_problem(scan, begun, "the comment that begins here is not closed: '*/' is missing");
+		end = scan->at + strlen(scan->at);
+	} else if (block) {
+		end += 2;
 	}
+	for (; scan->at < end; scan->at++) {
+		scan->line += *scan->at == '\n';
+		if (*scan->at != '\n')
+			*scan->at = ' ';
+	}
+}
+
+static void skip_string(struct scan *scan)
+{
+	char quote = *scan->at++;
+	unsigned begun = scan->line;
+	for (; *scan->at && *scan->at != quote; scan->at++) {
+		if (*scan->at == '\\' && scan->at[1])
+			scan->at++;
+		if (quote == '"' && scan->at[0] == '$' && scan->at[1] == '{')
+			scan_problem(scan, scan->line, "'${...}' is not replaced here: write the value itself");
+		scan->line += *scan->at == '\n';
+	}
+	if (*scan->at)
+		scan->at++;
+	else
+		scan_problem(scan, begun, "the string that begins here is not closed");
+}
+
+/* libconfuse 3.3 counts one line too many for each comment, says nothing about a comment or string that stays open, and
+ * would put environment variables in; a configuration must read the same whoever starts the unit. */
+static bool prepare_text(struct config *config, const char *file, char *text)
+{
+	struct scan scan = {config, file, text, 1, true};
+	bool word = false; /* inside an unquoted value, where // is no comment */
+	while (*scan.at) {
+		char c = scan.at[0], next = scan.at[1];
+		if (c == '#' || (c == '/' && !word && (next == '/' || next == '*'))) {
+			blank_comment(&scan);
+			word = false;
+		} else if (c == '"' || c == '\'') {
+			skip_string(&scan);
+			word = false;
+		} else {
+			if (c == '$' && next == '{')
+				scan_problem(&scan, scan.line, "'${...}' is not replaced here: write the value itself");
+			scan.line += c == '\n';
+			word = !strchr(" \t\r\n={}()+,", c);
+			scan.at++;
+		}
+	}
+	return scan.sound;
 }
 
 void config_read_file(struct config *config, const char *path)
 {
 	const char *file = config_copy(config, path);
 	char *text = read_text(config, file);
-	if (!text) {
+	if (!text || !prepare_text(config, file, text)) {
 		config->unreadable = true;
 		return;
 	}
-	refuse_variables(config, file, text);
 	struct parse parse = {.config = config, .file = file};
 	current = &parse;
 	size_t settings = config->settings_len, blocks = config->blocks_len, problems = config->problems_len;
@@ -285,13 +354,9 @@ void config_read_file(struct config *config, const char *path)
 		config->settings_len = settings;
 		config->blocks_len = blocks;
 		config->problems_len = problems;
-		parse.again = parse.ended = false;
+		parse.again = false;
 		parse_once(&parse, text);
 	} while (parse.again && !parse.failed);
 	current = NULL;
-	if (!parse.failed && !parse.ended) {
-		config_problem(config, file, 0, "a comment is still open at the end of the file: '*/' is missing");
-		parse.failed = true;
-	}
 	config->unreadable |= parse.failed;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "counters.h"
 #include "kontor/log.h"
@@ -100,9 +101,9 @@ static int refuse_service(const struct front *front, struct kontor_text service,
 						   names[i]);
 	}
 	const char *nearest = kontor_text_nearest(service, names, unit->plugins_len);
-	return kontor_fail(err, KONTOR_E_NO_METHOD, "there is no service '%.*s' in unit %s%s%s%s; it has %s",
-			   (int)service.size, service.data, unit->args->unit, nearest ? "; did you mean '" : "",
-			   nearest ? nearest : "", nearest ? "'?" : "", known);
+	return kontor_fail(err, KONTOR_E_NO_METHOD, "there is no service '%.*s' in unit %s, which has %s%s%s%s",
+			   (int)service.size, service.data, unit->args->unit, known, nearest ? "; did you mean '" : "",
+			   nearest ? nearest : "", nearest ? "'?" : "");
 }
 
 static int check_enabled(const struct front *front, const char *service, struct kontor_error *err)
@@ -380,6 +381,12 @@ static int bind_to(void *socket, const char *endpoint, struct kontor_error *err)
 		      : 0;
 }
 
+static const char *own_endpoint(const struct unit *unit, char out[PATH_MAX])
+{
+	snprintf(out, PATH_MAX, "ipc://%s/%s.sock", unit->args->runtime_folder, unit->args->unit);
+	return out;
+}
+
 static int open_sockets(struct front *front, struct kontor_error *err)
 {
 	struct unit *unit = front->unit;
@@ -400,7 +407,7 @@ static int open_sockets(struct front *front, struct kontor_error *err)
 	if (!rc && zmq_connect(front->control_peer, CONTROL_ENDPOINT) < 0)
 		rc = kontor_fail(err, KONTOR_E_INTERNAL, "cannot reach the front: %s", zmq_strerror(zmq_errno()));
 	char endpoint[PATH_MAX];
-	snprintf(endpoint, sizeof(endpoint), "ipc://%s/%s.sock", unit->args->runtime_folder, unit->args->unit);
+	own_endpoint(unit, endpoint);
 	if (!rc)
 		rc = bind_to(front->outside, endpoint, err);
 	const struct unit_config *config = unit->config;
@@ -418,7 +425,7 @@ static int make_front(struct front *front, struct kontor_error *err)
 	for (size_t i = 0; i < front->unit->plugins_len; i++) {
 		struct pool *pool = &front->pools[i];
 		pool->queue_tail = &pool->queue_head;
-		pool->idle = calloc((size_t)front->unit->plugins[i]->options.workers, sizeof(*pool->idle));
+		pool->idle = calloc((size_t)front->unit->plugins[i]->options.workers + 1, sizeof(*pool->idle));
 		complete &= pool->idle != NULL;
 	}
 	return complete ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the front");
@@ -483,8 +490,10 @@ void front_stop(struct unit *unit)
 {
 	if (!unit->front)
 		return;
+	char endpoint[PATH_MAX];
 	command(unit->front, CONTROL_END);
 	pthread_join(unit->front->thread, NULL);
+	unlink(own_endpoint(unit, endpoint) + strlen("ipc://")); /* libzmq leaves it */
 	free_front(unit->front);
 	unit->front = NULL;
 }

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "front.h"
@@ -111,8 +112,11 @@ bool front_identity_proven(struct unit *unit)
 {
 	char endpoint[PATH_MAX];
 	snprintf(endpoint, sizeof(endpoint), "ipc://%s/%s.try", unit->args->runtime_folder, unit->args->unit);
+	mode_t before = umask(0177);
 	void *router = zmq_socket(unit->zmq, ZMQ_ROUTER), *dealer = zmq_socket(unit->zmq, ZMQ_DEALER);
 	bool proven = router && dealer && own_uid_arrives(router, dealer, endpoint);
+	umask(before);
+	unlink(endpoint + strlen("ipc://"));
 	if (dealer)
 		zmq_close(dealer);
 	if (router)

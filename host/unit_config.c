@@ -243,14 +243,15 @@ static unsigned read_roles(struct unit_config *unit, const struct user_entry *us
 						 KONTOR_ROLE_ADMIN, KONTOR_ROLE_UNIT};
 	unsigned set = 0;
 	for (const char *const *name = user->role_names; name && *name; name++) {
-		unsigned before = set;
+		unsigned role = 0;
 		for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
 			if (strcmp(kontor_role_name(roles[i]), *name) == 0)
-				set |= roles[i];
-		if (set == before)
+				role = roles[i];
+		if (!role)
 			PROBLEM_AT(unit->config, "user", user->name, "roles",
-				   "user \"%s\": '%s' is %s: viewer, operator, approver, admin, unit", user->name,
-				   *name, before ? "no further role" : "no role");
+				   "user \"%s\": '%s' is no role; there are viewer, operator, approver, admin, unit",
+				   user->name, *name);
+		set |= role;
 	}
 	return set;
 }

@@ -143,27 +143,18 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* A plugin whose methods are all inline needs none. */
-static int64_t workers_of(const struct loaded_plugin *plugin)
-{
-	for (size_t i = 0; i < plugin->api.methods_len; i++)
-		if (!(plugin->api.methods[i].flags & KONTOR_METHOD_INLINE))
-			return plugin->options.workers;
-	return 0;
-}
-
 static size_t count_workers(const struct unit *unit)
 {
 	size_t len = 0;
 	for (size_t i = 0; i < unit->plugins_len; i++)
-		len += (size_t)workers_of(unit->plugins[i]);
+		len += (size_t)unit->plugins[i]->options.workers;
 	return len;
 }
 
 static void describe(struct unit *unit, struct workers *workers)
 {
 	for (size_t i = 0; i < unit->plugins_len; i++)
-		for (int64_t n = 0; n < workers_of(unit->plugins[i]); n++) {
+		for (int64_t n = 0; n < unit->plugins[i]->options.workers; n++) {
 			workers->all[workers->len] = (struct worker){
 				.unit = unit, .plugin = unit->plugins[i], .plugin_place = i, .number = workers->len};
 			workers->len++;

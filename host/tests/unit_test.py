@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A unit with the plugin `probe`: what its callers see. Arguments: kontord, folder of test plugins, shipped conf/.
+
+Runs under tests/lib/with-mariadb (KONTOR_TEST_SOCKET)."""
+import itertools
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import msgpack
+import zmq
+
+KONTORD, PLUGINS, CONF = sys.argv[1:4]
+REQUEST, REPLY, ERROR, PING, PONG, CANCEL = 1, 2, 3, 4, 5, 6
+NO_METHOD, DENIED, TOO_BIG, NOT_FOUND, BUSY, DRAINING, DEADLINE, DISABLED = -2, -3, -4, -6, -10, -11, -14, -13
+BAD_REQUEST = -1
+
+
+class Refused(Exception):
+    def __init__(self, body):
+        super().__init__(body["message"])
+        self.code, self.body = body["code"], body
+
+
+class Caller:
+    """One DEALER (or REQ) socket."""
+    ids = itertools.count(1)
+    sockets = []
+
+    def __init__(self, endpoint, kind=zmq.DEALER):
+        self.socket = zmq.Context.instance().socket(kind)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.RCVTIMEO, 15000)
+        self.socket.connect(endpoint)
+        self.sockets.append(self.socket)
+
+    def send(self, method, arguments=None, kind=REQUEST, left_ms=0, key=None, caller=None, message_id=None):
+        message_id = message_id or next(self.ids)
+        header = [1, kind, message_id, method, left_ms, 0, key, None, caller]
+        self.socket.send_multipart([msgpack.packb(header), msgpack.packb(arguments or {})])
+        return message_id
+
+    def receive(self):
+        header, body = map(msgpack.unpackb, self.socket.recv_multipart()[-2:])
+        return header, body
+
+    def call(self, method, arguments=None, **options):
+        message_id = self.send(method, arguments, **options)
+        while True:
+            header, body = self.receive()
+            if header[2] != message_id:
+                continue
+            if header[1] == ERROR:
+                raise Refused(body)
+            return body
+
+    @classmethod
+    def close_all(cls):
+        while cls.sockets:
+            cls.sockets.pop().close()
+
+    def silent(self, ms):
+        return not self.socket.poll(ms)
+
+
+class UnitTest(unittest.TestCase):
+    unit_conf = ""
+    site_conf = ""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kontord-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        shutil.copytree(CONF, self.folder / "conf")
+        self.database = f"unit_{os.getpid()}_{self._testMethodName}"[:64].lower()
+        (self.folder / "conf/units/one.conf").write_text('plugins = {"probe"}\n' + self.unit_conf)
+        self.write_users()
+        (self.folder / "conf/conf.d/site.conf").write_text(
+            f'datacenter = "dev"\ndatabase "main" {{ socket = "{os.environ["KONTOR_TEST_SOCKET"]}" user = "root" '
+            f'name = "{self.database}" }}\n' + self.site_conf)
+        self.endpoint = f"ipc://{self.folder}/run/one.sock"
+        self.process = None
+        self.addCleanup(self.drop_database)
+        self.addCleanup(self.kill)
+        self.addCleanup(Caller.close_all)
+        self.assertEqual(subprocess.run(self.command("--migrate"), stdout=subprocess.DEVNULL).returncode, 0)
+        self.start()
+
+    def write_users(self, roles='"operator", "approver"'):
+        (self.folder / "conf/users.conf").write_text(
+            f'user "me" {{ uid = {os.getuid()} roles = {{{roles}}} }}\nuser "alice" {{ roles = {{"viewer"}} }}\n')
+
+    def command(self, *more):
+        return [KONTORD, "--unit", "one", "--conf", self.folder / "conf", "--runtime", self.folder / "run",
+                "--state", self.folder / "state", "--plugins", PLUGINS, *more]
+
+    def start(self):
+        self.log = open(self.folder / "log", "ab")
+        self.addCleanup(self.log.close)
+        self.process = subprocess.Popen(self.command(), stderr=self.log)
+        self.wait_for_log("unit is ready")
+        self.caller = Caller(self.endpoint)
+
+    def log_text(self):
+        return (self.folder / "log").read_text()
+
+    def wait_for_log(self, text, count=1, seconds=15):
+        until = time.monotonic() + seconds
+        while self.log_text().count(text) < count:
+            if time.monotonic() > until or (self.process and self.process.poll() is not None):
+                self.fail(f"no '{text}' in the log:\n{self.log_text()}")
+            time.sleep(0.01)
+
+    def stop(self, number=signal.SIGTERM, seconds=30):
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.stop(signal.SIGKILL)
+
+    def drop_database(self):
+        subprocess.run(["mariadb", "--no-defaults", f"--socket={os.environ['KONTOR_TEST_SOCKET']}", "-u", "root", "-e",
+                        f"DROP DATABASE IF EXISTS {self.database}"], check=True)
+
+    def refused(self, code, *arguments, **options):
+        with self.assertRaises(Refused) as caught:
+            self.caller.call(*arguments, **options)
+        self.assertEqual(caught.exception.code, code, str(caught.exception))
+        return caught.exception.body
+
+    def counters(self):
+        return self.caller.call("kontor.status")["counters"]
+
+    def plugin(self, name):
+        return next(plugin for plugin in self.caller.call("kontor.status")["plugins"] if plugin["name"] == name)
+
+
+class Messages(UnitTest):
+    def test_a_req_socket_and_a_dealer_get_the_same_answers(self):
+        for caller in (Caller(self.endpoint, zmq.REQ), Caller(self.endpoint)):
+            self.assertEqual(caller.call("kontor.ping")["state"], "ready")
+            self.assertEqual(caller.call("probe.wait", {"ms": 0}), {"slept_ms": 0})
+            with self.assertRaises(Refused) as caught:
+                caller.call("probe.wiat")
+            self.assertEqual(caught.exception.code, NO_METHOD)
+            self.assertIn("did you mean 'probe.wait'?", str(caught.exception))
+
+    def test_a_ping_tells_instance_state_and_load(self):
+        self.caller.send("", kind=PING, message_id=77)
+        header, body = self.caller.receive()
+        self.assertEqual(header[:3], [1, PONG, 77])
+        self.assertEqual(set(body), {"instance", "state", "queued", "capacity"})
+        first = body["instance"]
+        self.stop()
+        self.start()
+        self.assertNotEqual(self.caller.call("kontor.ping")["instance"], first)
+
+    def test_what_is_no_request_is_refused_and_the_unit_goes_on(self):
+        for frames in ([b"\xc1", b""], [b"", b"", b""], [b"\x93\x01\x01"], [b"x" * 100000],
+                       [msgpack.packb([1, 1, 5, "kontor.ping"])] * 100, [msgpack.packb([2, 1, 5, "kontor.ping"]), b""],
+                       [msgpack.packb([1, 2, 5, 0]), b""], [msgpack.packb([1, 1, 5, "probe.wait"]), b"\x93"],
+                       [msgpack.packb([1, 1, 5, "probe.wait"]), b"\x81" * 1000],
+                       [msgpack.packb([1, 1, 5, "kontor.methods"]), msgpack.packb([1])]):
+            self.caller.socket.send_multipart(frames)
+            header, body = self.caller.receive()
+            self.assertEqual((header[1], body["code"]), (ERROR, BAD_REQUEST), frames[0][:20])
+        too_big = Caller(self.endpoint)
+        too_big.socket.send_multipart([msgpack.packb([1, 1, 5, "probe.wait"]), b"x" * ((4 << 20) + 1)])
+        self.assertTrue(too_big.silent(300))  # libzmq closes that connection
+        self.assertEqual(self.caller.call("kontor.ping")["state"], "ready")
+
+    def test_a_header_alone_is_a_request_without_arguments(self):
+        self.caller.socket.send_multipart([msgpack.packb([1, 1, 5, "kontor.ping"])])
+        self.assertEqual(self.caller.receive()[0][1], REPLY)
+
+    def test_methods_are_listed_with_arguments_but_internal_ones_only_to_units(self):
+        rows = {row["name"]: row for row in self.caller.call("kontor.methods")["rows"]}
+        self.assertEqual(rows["probe.wait"]["args"][0]["type"], "int")
+        self.assertTrue(rows["jobs.cancel"]["changes"])
+        self.assertNotIn("probe.internal", rows)
+        self.assertEqual(self.refused(DENIED, "probe.internal")["name"], "DENIED")
+
+
+class Load(UnitTest):
+    unit_conf = 'plugin "probe" { workers = 2 queue = 3 queue_bytes = 64KiB }\n'
+
+    def test_what_does_not_fit_the_queue_is_busy_at_once_and_the_rest_is_answered(self):
+        ids = [self.caller.send("probe.wait", {"ms": 300}) for _ in range(20)]
+        answers = {}
+        begun = time.monotonic()
+        for _ in ids:
+            header, body = self.caller.receive()
+            answers[header[2]] = (body.get("code"), time.monotonic() - begun, body)
+        busy = [answer for answer in answers.values() if answer[0] == BUSY]
+        self.assertEqual(len(answers), 20)
+        self.assertEqual(len(busy), 20 - 2 - 3)
+        self.assertLess(max(seconds for _, seconds, _ in busy), 0.25)
+        self.assertTrue(all(body["retry_after_ms"] > 0 for _, _, body in busy))
+        self.assertEqual(self.plugin("probe")["busy"], 15)
+
+    def test_the_queue_counts_bytes_too(self):
+        for _ in range(2):
+            self.caller.send("probe.wait", {"ms": 300})
+        big = {"ms": 0, "x": "x" * 40000}
+        ids = [self.caller.send("probe.wait", big), self.caller.send("probe.wait", big)]
+        codes = {}
+        for _ in range(4):
+            header, body = self.caller.receive()
+            codes[header[2]] = body.get("code")
+        self.assertEqual([codes[i] for i in ids], [BAD_REQUEST, BUSY])  # the first ran (and has an unknown argument)
+
+    def test_inline_methods_and_other_plugins_answer_while_all_workers_are_busy(self):
+        for _ in range(5):
+            self.caller.send("probe.wait", {"ms": 500})
+        other = Caller(self.endpoint)
+        begun = time.monotonic()
+        other.call("kontor.ping")
+        other.call("jobs.list")
+        self.assertLess(time.monotonic() - begun, 0.3)
+
+    def test_a_request_whose_time_is_over_before_it_starts_is_not_run(self):
+        for _ in range(2):
+            self.caller.send("probe.wait", {"ms": 300})
+        self.refused(DEADLINE, "probe.wait", {"ms": 0}, left_ms=50)
+        self.assertEqual(self.counters()["expired"], 1)
+
+    def test_a_cancelled_request_gets_no_reply(self):
+        running = self.caller.send("probe.wait", {"ms": 300})
+        self.caller.send("probe.wait", {"ms": 300})
+        waiting = self.caller.send("probe.wait", {"ms": 0})
+        for message_id in (running, waiting):
+            self.caller.send("", kind=CANCEL, message_id=message_id)
+        self.assertNotIn(self.caller.receive()[0][2], (running, waiting))
+        self.assertTrue(self.caller.silent(500))
+        self.assertEqual(self.counters()["cancelled"], 2)
+
+    def test_replies_to_a_caller_that_has_gone_are_dropped_and_counted(self):
+        gone = Caller(self.endpoint)
+        gone.call("kontor.ping")
+        gone.send("probe.wait", {"ms": 400})
+        time.sleep(0.1)
+        gone.socket.close()
+        time.sleep(0.6)
+        self.assertEqual(self.counters()["replies_dropped"], 1)
+
+
+class Identity(UnitTest):
+    def test_the_uid_decides_who_calls(self):
+        who = self.caller.call("probe.who")
+        self.assertEqual((who["user"], who["roles"], who["verified"]), ("me", 2 | 4, True))
+        self.assertIn("approvals = trusted", self.refused(DENIED, "probe.who", caller="alice")["message"])
+
+    def test_a_call_from_inside_comes_as_the_unit(self):
+        inside = self.caller.call("probe.who_inside")["inside"]
+        self.assertEqual((inside["user"], inside["roles"], inside["verified"]), ("one", 16, True))
+
+    def test_a_uid_that_is_not_listed_gets_nothing_until_users_conf_names_it(self):
+        users = self.folder / "conf/users.conf"
+        users.write_text('user "alice" { uid = 4000000000 roles = {"viewer"} }\n')
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for_log("configuration read again")
+        for method in ("kontor.ping", "probe.who", "nobody.knows"):
+            self.assertIn(f"uid {os.getuid()} ", self.refused(DENIED, method)["message"])
+        self.write_users()
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for_log("configuration read again", 2)
+        self.assertEqual(self.caller.call("probe.who")["user"], "me")
+
+
+class Trusted(UnitTest):
+    site_conf = 'approvals = "trusted"\n'
+
+    def test_as_names_another_user_who_is_then_not_verified(self):
+        who = self.caller.call("probe.who", caller="alice")
+        self.assertEqual((who["user"], who["roles"], who["verified"]), ("alice", 1, False))
+        self.refused(DENIED, "probe.who", caller="mallory")
+
+
+class Lifecycle(UnitTest):
+    def test_sigterm_answers_what_runs_refuses_what_comes_and_exits_0(self):
+        running = self.caller.send("probe.wait", {"ms": 700})
+        time.sleep(0.1)
+        self.process.send_signal(signal.SIGTERM)
+        self.wait_for_log("unit drains")
+        late = Caller(self.endpoint)
+        late.send("probe.wait", {"ms": 0})
+        header, body = late.receive()
+        self.assertEqual(body["code"], DRAINING)
+        self.assertGreater(body["retry_after_ms"], 0)
+        self.assertEqual(self.caller.call("kontor.ping")["state"], "draining")
+        header, body = self.caller.receive()
+        self.assertEqual((header[2], body), (running, {"slept_ms": 700}))
+        self.assertEqual(self.process.wait(10), 0)
+        self.assertFalse((self.folder / "run/one.sock").exists())
+
+    def test_a_stop_that_takes_too_long_is_cut_off(self):
+        (self.folder / "conf/conf.d/drain.conf").write_text("drain_timeout = 1s\n")
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for_log("configuration read again")
+        self.caller.send("probe.wait", {"ms": 9000})
+        time.sleep(0.1)
+        begun = time.monotonic()
+        self.assertEqual(self.stop(), 1)
+        self.assertLess(time.monotonic() - begun, 5)
+        self.assertIn("drain timed out", self.log_text())
+
+    def test_a_second_unit_of_the_same_name_is_refused(self):
+        second = subprocess.run(self.command(), stderr=subprocess.PIPE, text=True)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn(f"runs already as process {self.process.pid}", second.stderr)
+        self.assertEqual(self.caller.call("kontor.ping")["state"], "ready")
+
+    def test_sighup_takes_what_it_can_and_names_what_needs_a_restart(self):
+        extra = self.folder / "conf/conf.d/extra.conf"
+        extra.write_text('plugin "probe" {\n word = "new"\n limit = 7\n}\n')
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for_log("configuration read again")
+        self.assertEqual(self.caller.call("probe.who")["word"], "new")
+        self.assertRegex(self.log_text(), "option needs a restart.*key=limit place=.*extra.conf:3")
+        extra.write_text('plugin "probe" { word = "newer" }\nnonsense = 1\n')
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for_log("configuration refused")
+        self.assertRegex(self.log_text(), "extra.conf:2.*nonsense")
+        self.assertEqual(self.caller.call("probe.who")["word"], "new")
+
+    @unittest.skipIf(os.environ.get("KONTOR_SANITIZE"), "a sanitizer reports crashes itself")
+    def test_a_crash_leaves_one_line_with_plugin_and_method(self):
+        self.caller.send("probe.crash", message_id=4711)
+        self.assertEqual(self.process.wait(10), -signal.SIGABRT)
+        self.assertRegex(self.log_text(), 'unit=one plugin=probe request=4711 event="crashed" signal=6 while=crash')
+
+    def test_systemd_is_told_when_it_is_ready_and_that_it_lives(self):
+        self.stop()
+        path = self.folder / "notify"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(listener.close)
+        listener.bind(str(path))
+        listener.settimeout(10)
+        self.process = subprocess.Popen(self.command(), stderr=self.log,
+                                        env=dict(os.environ, NOTIFY_SOCKET=str(path), WATCHDOG_USEC="3000000"))
+        self.assertTrue(listener.recv(1000).startswith(b"READY=1"))
+        self.assertEqual(listener.recv(1000), b"WATCHDOG=1")
+        self.process.send_signal(signal.SIGTERM)
+        while (message := listener.recv(1000)) == b"WATCHDOG=1":
+            pass
+        self.assertEqual(message, b"STOPPING=1")
+
+    def test_a_schema_of_another_version_is_refused(self):
+        self.stop()
+        subprocess.run(["mariadb", "--no-defaults", f"--socket={os.environ['KONTOR_TEST_SOCKET']}", "-u", "root", "-e",
+                        f"DELETE FROM {self.database}.schema_step WHERE owner = 'kontor' LIMIT 1"], check=True)
+        again = subprocess.run(self.command(), stderr=subprocess.PIPE, text=True, timeout=20)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("db migrate", again.stderr)
+
+    def test_a_unit_waits_for_its_database_and_may_be_stopped_meanwhile(self):
+        self.stop()
+        site = self.folder / "conf/conf.d/site.conf"
+        site.write_text(site.read_text().replace(os.environ["KONTOR_TEST_SOCKET"], "/tmp/no-such-server"))
+        self.process = subprocess.Popen(self.command(), stderr=self.log)
+        self.wait_for_log("waits for the database")
+        self.assertEqual(self.stop(), 0)
+
+
+class DisabledService(UnitTest):
+    site_conf = 'service "probe" { enabled = no }\n'
+
+    def test_a_service_that_is_switched_off_says_so(self):
+        self.assertIn("switched off", self.refused(DISABLED, "probe.who")["message"])
+
+
+class Jobs(UnitTest):
+    def submit(self, job_id):
+        return self.caller.call("probe.submit", {"job_id": job_id}, key=f"submit-{job_id}")
+
+    def follow(self, job_id):
+        seen, states = 0, []
+        while True:
+            job = self.caller.call("jobs.get", {"job_id": job_id, "wait_ms": 5000, "seen_done": seen})
+            states.append(job["state"])
+            seen = job["done"]
+            if job["state"] in ("done", "failed", "cancelled", "dead"):
+                return job, states
+
+    def test_a_job_runs_and_its_long_poll_shows_progress_and_result(self):
+        self.assertEqual(self.submit(7), {"job_id": 7})
+        job, states = self.follow(7)
+        self.assertEqual((job["state"], job["done"], job["total"], job["user"]), ("done", 10, 10, "me"))
+        self.assertEqual(job["result"], {"answer": 42})
+        self.assertGreaterEqual(len(states), 2)
+        self.assertRegex(job["finished"], r"^20\d\d-\d\d-\d\dT.*Z$")
+        self.assertEqual([row["job_id"] for row in self.caller.call("jobs.list")["rows"]], [7])
+
+    def test_the_same_key_answers_the_same_and_submits_once(self):
+        self.assertEqual(self.submit(8), self.submit(8))
+        self.assertEqual(len(self.caller.call("jobs.list")["rows"]), 1)
+
+    def test_a_change_without_a_key_is_refused(self):
+        self.refused(BAD_REQUEST, "probe.submit", {"job_id": 9})
+
+    def test_lists_turn_pages_from_the_newest(self):
+        for job_id in range(1, 6):
+            self.submit(job_id)
+        page = self.caller.call("jobs.list", {"limit": 2})
+        self.assertEqual([row["job_id"] for row in page["rows"]], [5, 4])
+        page = self.caller.call("jobs.list", {"limit": 2, "after": page["next"]})
+        self.assertEqual([row["job_id"] for row in page["rows"]], [3, 2])
+
+    def test_a_cancel_ends_the_job(self):
+        self.submit(10)
+        self.caller.call("jobs.cancel", {"job_id": 10}, key="c")
+        self.assertEqual(self.follow(10)[0]["state"], "cancelled")
+        self.assertIn("there is no job 11", self.refused(NOT_FOUND, "jobs.get", {"job_id": 11})["message"])
+
+    def test_a_killed_unit_goes_on_with_its_jobs_at_once_after_the_next_start(self):
+        self.submit(12)
+        time.sleep(0.2)
+        self.stop(signal.SIGKILL)
+        begun = time.monotonic()
+        self.start()
+        self.assertEqual(self.follow(12)[0]["state"], "done")
+        self.assertLess(time.monotonic() - begun, 10)  # not the 15 s of a lease
+
+    def test_a_drained_unit_leaves_its_jobs_to_the_next_start(self):
+        self.submit(13)
+        time.sleep(0.15)
+        self.assertEqual(self.stop(), 0)
+        self.start()
+        self.assertEqual(self.follow(13)[0]["state"], "done")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

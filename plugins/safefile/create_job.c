@@ -2,10 +2,8 @@
  *
  * The job safefile.create: plan, one chunk (plan.c, then produce.c), finish with the request for approvals, undo.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "kontor/approval.h"
 #include "kontor/log.h"
@@ -19,34 +17,6 @@ int job_file(kontor_job *job, struct stored_file *ret_file, struct kontor_error 
 {
 	uint64_t id = kontor_get_uint(kontor_job_params(job), "safefile_id", 0);
 	return stored_file_load(kontor_job_db(job), id, ret_file, err);
-}
-
-int safefile_folder_open(const struct stored_file *file, bool create, int *ret_profile_fd, int *ret_fd,
-			 struct kontor_error *err)
-{
-	char path[PATH_LIMIT];
-	int base_fd = -1, profile_fd = -1;
-	snprintf(path, sizeof(path), "%s", file->path);
-	char *name = strrchr(path, '/');
-	if (name)
-		*name++ = '\0';
-	char *profile = name ? strrchr(path, '/') : NULL;
-	if (!profile)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "safefile %llu has no absolute path",
-				   (unsigned long long)file->safefile_id);
-	*profile++ = '\0';
-	int code = folder_open(AT_FDCWD, path, create, &base_fd, err);
-	if (!code)
-		code = folder_open(base_fd, profile, create, &profile_fd, err);
-	if (!code)
-		code = folder_open(profile_fd, name, create, ret_fd, err);
-	if (base_fd >= 0)
-		close(base_fd);
-	if (!code && ret_profile_fd)
-		*ret_profile_fd = profile_fd;
-	else if (profile_fd >= 0)
-		close(profile_fd);
-	return code;
 }
 
 static int start_planning(kontor_conn *tx, void *arg, struct kontor_error *err)
@@ -228,18 +198,6 @@ static int delete_rows(kontor_conn *tx, void *arg, struct kontor_error *err)
 	if (!code)
 		code = kontor_db_exec(tx, SQL_END_PLANNING,
 				      KONTOR_PARAMS(P_STRING(file->state), P_UINT(file->safefile_id)), NULL, err);
-	return code;
-}
-
-int safefile_folder_remove(const struct stored_file *file, struct kontor_error *err)
-{
-	int profile_fd, fd;
-	int code = safefile_folder_open(file, false, &profile_fd, &fd, err);
-	if (code)
-		return code == KONTOR_E_NOT_FOUND ? 0 : code;
-	close(fd);
-	code = folder_remove(profile_fd, strrchr(file->path, '/') + 1, err);
-	close(profile_fd);
 	return code;
 }
 

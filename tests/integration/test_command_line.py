@@ -21,7 +21,8 @@ def zstd_frames(data):
     zstd.ZSTD_compress.restype = ctypes.c_size_t
     for part in (data[:700_000], data[700_000:]):
         out = ctypes.create_string_buffer(len(part) + 1000)
-        packed += out.raw[:zstd.ZSTD_compress(out, ctypes.c_size_t(len(out)), part, ctypes.c_size_t(len(part)), 1)]
+        size = zstd.ZSTD_compress(out, ctypes.c_size_t(len(out)), part, ctypes.c_size_t(len(part)), 1)
+        packed += out.raw[:size]
     return packed
 
 

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job_fixture.h"
 
-static int tx_cancel(kontor_conn *tx, void *arg, struct kontor_error *e)
-{
-	return kontor_job_cancel(tx, *(uint64_t *)arg, e);
-}
-
 static int tx_wake(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	return kontor_job_wake(tx, *(uint64_t *)arg, e);

@@ -281,6 +281,11 @@ static void exec(const char *sql)
 	ok(kontor_db_exec(conn, sql, KONTOR_NO_PARAMS, NULL, &err));
 }
 
+static int tx_cancel(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	return kontor_job_cancel(tx, *(uint64_t *)arg, e);
+}
+
 static int tx_retry(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	return kontor_job_retry(tx, *(uint64_t *)arg, e);

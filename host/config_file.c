@@ -250,7 +250,8 @@ static char *read_text(struct config *config, const char *path)
 		return NULL;
 	}
 	size_t size = (size_t)st.st_size, length = 0;
-	char *text = config_alloc(config, size + sizeof(end_mark) + 16);
+	size_t room = size + sizeof(end_mark) + sizeof("\n = 1\n");
+	char *text = config_alloc(config, room);
 	for (ssize_t n; length < size && (n = read(fd, text + length, size - length)) > 0;)
 		length += (size_t)n;
 	close(fd);
@@ -258,7 +259,7 @@ static char *read_text(struct config *config, const char *path)
 		config_problem(config, path, 0, "is no UTF-8 text");
 		return NULL;
 	}
-	sprintf(text + length, "\n%s = 1\n", end_mark);
+	snprintf(text + length, room - length, "\n%s = 1\n", end_mark);
 	return text;
 }
 

@@ -19,23 +19,24 @@ static bool same_values(const struct config_setting *a, const struct config_sett
 	return true;
 }
 
-static const struct kontor_conf_row *find_row(const struct unit *unit, const struct config_setting *setting)
+/* Whether the running unit follows a change of this key. */
+static bool is_taken(const struct unit *unit, const struct config_setting *setting)
 {
 	const struct kontor_conf_row *row = unit_config_row(setting->section, setting->key);
-	const struct loaded_plugin *plugin =
-		strcmp(setting->section, "plugin") == 0 ? unit_plugin(unit, setting->title) : NULL;
-	for (size_t i = 0; plugin && i < plugin->api.conf_len && !row; i++)
-		if (strcmp(plugin->api.conf[i].key, setting->key) == 0)
-			row = &plugin->api.conf[i];
-	return row;
+	if (row || strcmp(setting->section, "plugin") != 0)
+		return row ? row->reloadable : strcmp(setting->section, "profile") == 0;
+	const struct kontor_plugin *api = &unit_plugin(unit, setting->title)->api;
+	for (size_t i = 0; i < api->conf_len; i++)
+		if (strcmp(api->conf[i].key, setting->key) == 0)
+			return api->conf[i].reloadable && api->reload;
+	return false;
 }
 
 static void report_change(const struct unit *unit, const struct config_setting *setting)
 {
 	if (strcmp(setting->section, "plugin") == 0 && !unit_plugin(unit, setting->title))
 		return; /* of another unit */
-	const struct kontor_conf_row *row = find_row(unit, setting);
-	if (row ? row->reloadable : strcmp(setting->section, "profile") == 0)
+	if (is_taken(unit, setting))
 		kontor_log(KONTOR_LOG_NOTICE, "option taken", "section=%s title=%s key=%s",
 			   KONTOR_QUOTED(setting->section), KONTOR_QUOTED(setting->title), setting->key);
 	else

@@ -58,7 +58,7 @@ static int wait_for_session(struct unit *unit, kontor_conn **ret_conn, struct ko
 		if (!logged_ms || now - logged_ms >= LOG_EVERY_MS) {
 			kontor_log(KONTOR_LOG_WARNING, "waits for the database", "error=%s",
 				   KONTOR_QUOTED(err->message));
-			notify("STATUS=waits for the database");
+			notify("STATUS=waits for the database\nEXTEND_TIMEOUT_USEC=15000000");
 			logged_ms = now;
 		}
 		if (interrupted(unit))

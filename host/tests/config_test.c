@@ -40,7 +40,7 @@ static void make_folder(const struct fixture *fixture, const char *name)
 static int set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	strcpy(fixture->folder, "/tmp/kontord-config-XXXXXX");
+	snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/kontord-config-XXXXXX");
 	if (!mkdtemp(fixture->folder))
 		return -1;
 	make_folder(fixture, "units");
@@ -280,10 +280,12 @@ static void test_a_socket_path_that_is_too_long_is_refused(void **state)
 	char folder[120];
 	memset(folder, 'x', sizeof(folder));
 	folder[0] = '/';
-	folder[107 - strlen("/one.sock")] = '\0';
+	size_t longest = 107 - strlen("/one.sock");
+	folder[longest] = '\0';
 	fixture->args.runtime_folder = folder;
 	assert_int_equal(check(fixture), 0);
-	strcat(folder, "x");
+	folder[longest] = 'x';
+	folder[longest + 1] = '\0';
 	assert_int_equal(check(fixture), 1);
 	assert_reported(fixture, "has 108 bytes, at most 107");
 }

@@ -33,11 +33,11 @@ int cluster_check(const struct cluster *cluster, unsigned datacenter, struct kon
 {
 	if (cluster->datacenter == 0 || cluster->datacenter == datacenter)
 		return 0;
-	return kontor_fail(err, KONTOR_E_CONFLICT,
-			   "this database gives the ids of datacenter id %u (cluster %.8s), the configured one is %u, "
-			   "and no two datacenters may share an id: correct `id` in the datacenter's file, or the "
-			   "database",
-			   cluster->datacenter, cluster->uuid, datacenter);
+	return kontor_fail(
+		err, KONTOR_E_CONFLICT,
+		"this database gives the ids of datacenter id %u (cluster %.8s), the configured one is %u, "
+		"and two datacenters must never share one: correct `id` in the datacenter's file, or the database",
+		cluster->datacenter, cluster->uuid, datacenter);
 }
 
 int cluster_bind(kontor_conn *conn, unsigned datacenter, const char *user, struct cluster *ret_cluster, bool *ret_bound,

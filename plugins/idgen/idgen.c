@@ -88,8 +88,7 @@ static int start(void *self, kontor_host *host, struct kontor_error *err)
 	unsigned datacenter = kontor_host_datacenter_id(host);
 	if (datacenter < 1 || datacenter > LAYOUT_DATACENTERS)
 		return kontor_fail(err, KONTOR_E_BAD_REQUEST,
-				   "datacenter id %u: set `id` in the datacenter's file to 1-%d, and to no other "
-				   "datacenter's",
+				   "datacenter id %u: set `id` in the datacenter's file to 1-%d, different in each one",
 				   datacenter, LAYOUT_DATACENTERS);
 	allocator_init(&idgen->allocator, datacenter);
 	struct reserver *reserver = &idgen->reserver;

@@ -164,7 +164,7 @@ static int plan_reservation(struct reserver *r, kontor_conn *conn, bool *ret_mov
 	if (code)
 		return code;
 	allocator_look(r->allocator, now, &state);
-	if (check_clock(state.clock_ms, database_ms, err) == 0) {
+	if (check_clock(state.clock_ms, database_ms, NULL) == 0) {
 		r->pending_hwm =
 			later(layout_counter_at(state.clock_ms), state.last) + layout_counters(RESERVER_WINDOW_MS);
 		return 0;

@@ -112,14 +112,15 @@ char *kontor_arena_copy(kontor_arena *arena, const void *bytes, size_t length)
 
 char *kontor_arena_format(kontor_arena *arena, const char *format, ...)
 {
-	va_list args, again;
+	va_list args;
 	va_start(args, format);
-	va_copy(again, args);
 	int needed = vsnprintf(NULL, 0, format, args);
 	va_end(args);
 	char *text = needed < 0 ? NULL : kontor_arena_alloc(arena, (size_t)needed + 1);
-	if (text)
-		vsnprintf(text, (size_t)needed + 1, format, again);
-	va_end(again);
+	if (!text)
+		return NULL;
+	va_start(args, format);
+	vsnprintf(text, (size_t)needed + 1, format, args);
+	va_end(args);
 	return text;
 }

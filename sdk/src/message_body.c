@@ -111,7 +111,7 @@ char *kontor_get_string(const msgpack_object *map, const char *key, char *buffer
 {
 	struct kontor_text text = kontor_get_text(map, key);
 	size_t length = text.size < size ? text.size : size - 1;
-	if (length)
+	if (text.data)
 		memcpy(buffer, text.data, length);
 	buffer[length] = '\0';
 	return buffer;

@@ -95,8 +95,7 @@ const char *kontor_amount_explain(enum kontor_amount_fault fault, const struct k
 	case KONTOR_AMOUNT_SYNTAX:
 		snprintf(buffer, size,
 			 "an amount is written like %s: digits, an optional minus in front, a point before decimals; "
-			 "no plus, "
-			 "blank, separator, exponent or leading zero",
+			 "no plus, blank, separator, exponent or leading zero",
 			 example);
 		break;
 	case KONTOR_AMOUNT_MINUS_0:

@@ -247,6 +247,7 @@ bool kontor_unhex(struct kontor_text text, void *ret_bytes, size_t size)
 			return false;
 	unsigned char *p = ret_bytes;
 	for (size_t i = 0; i < size; i++)
-		p[i] = (unsigned char)(hex_value(text.data[2 * i]) << 4 | hex_value(text.data[2 * i + 1]));
+		p[i] = (unsigned char)((unsigned)hex_value(text.data[2 * i]) * 16 +
+				       (unsigned)hex_value(text.data[2 * i + 1]));
 	return true;
 }

@@ -143,8 +143,7 @@ const char *kontor_time_explain(enum kontor_time_fault fault)
 		return "there is no such day in the calendar";
 	case KONTOR_TIME_RANGE:
 		return "out of range: years 0001-9999, hours 00-23, minutes and seconds 00-59 (no leap second), "
-		       "offsets up to "
-		       "23:59";
+		       "offsets up to 23:59";
 	}
 	return "not a time";
 }

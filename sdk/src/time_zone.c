@@ -57,13 +57,13 @@ static bool read_header(const uint8_t *p, size_t left, struct tzif_counts *count
 {
 	if (left < HEADER_SIZE || memcmp(p, "TZif", 4) != 0 || p[4] < '2')
 		return false;
-	size_t *fields[] = {&counts->isut,  &counts->isstd, &counts->leap,
-			    &counts->times, &counts->types, &counts->chars};
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		*fields[i] = big_endian_32(p + 20 + 4 * i);
-		if (*fields[i] > ZONE_FILE_LIMIT)
+	size_t values[6];
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		values[i] = big_endian_32(p + 20 + 4 * i);
+		if (values[i] > ZONE_FILE_LIMIT)
 			return false;
 	}
+	*counts = (struct tzif_counts){values[0], values[1], values[2], values[3], values[4], values[5]};
 	return true;
 }
 
@@ -139,14 +139,14 @@ static bool zone_name_valid(const char *name)
 	return true;
 }
 
-/* Reads up to ZONE_FILE_LIMIT bytes; -errno on failure. */
-static ssize_t read_zone_file(const char *name, uint8_t *buffer)
+/* Reads up to ZONE_FILE_LIMIT bytes; false with errno. */
+static bool read_zone_file(const char *name, uint8_t *buffer, size_t *ret_size)
 {
 	char path[sizeof(ZONEINFO) + ZONE_NAME_SIZE + 1];
 	snprintf(path, sizeof(path), "%s/%s", ZONEINFO, name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return false;
 	size_t size = 0;
 	ssize_t n;
 	while ((n = read(fd, buffer + size, ZONE_FILE_LIMIT - size)) != 0) {
@@ -155,9 +155,11 @@ static ssize_t read_zone_file(const char *name, uint8_t *buffer)
 		if (n > 0)
 			size += (size_t)n;
 	}
-	int code = n < 0 ? -errno : 0;
+	int failure = errno;
 	close(fd);
-	return code ? code : (ssize_t)size;
+	errno = failure;
+	*ret_size = size;
+	return n == 0;
 }
 
 static struct kontor_zone *free_zone(struct kontor_zone *zone)
@@ -179,12 +181,12 @@ static int load_zone(const char *name, struct kontor_zone **ret_zone, struct kon
 		code = kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for time zone %s", name);
 		goto out;
 	}
-	ssize_t size = read_zone_file(name, file);
-	if (size < 0)
+	size_t size;
+	if (!read_zone_file(name, file, &size))
 		code = kontor_fail(err, KONTOR_E_NOT_FOUND,
 				   "time zone \"%s\": %s/%s: %s; is the name right and the package tzdata installed?",
-				   name, ZONEINFO, name, strerror((int)-size));
-	else if (!read_tzif(zone, file, (size_t)size))
+				   name, ZONEINFO, name, strerror(errno));
+	else if (!read_tzif(zone, file, size))
 		code = kontor_fail(err, KONTOR_E_NOT_FOUND,
 				   "time zone \"%s\": %s/%s is no TZif file of version 2 or later without leap seconds",
 				   name, ZONEINFO, name);

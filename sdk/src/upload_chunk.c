@@ -14,8 +14,6 @@
 
 /* Rows of a chunk stay below 9 MiB; what identify() makes of them has the rest. */
 #define CHUNK_MEMORY (256u << 20)
-/* How soon a row that must wait for another upload's outcome is looked at again. */
-#define WAIT_MS 2000
 
 struct chunk_work {
 	kontor_chunk *chunk;
@@ -205,24 +203,18 @@ static int judge_and_store(kontor_conn *tx, void *arg, struct kontor_error *err)
 	return rc ? rc : kontor_chunk_done(tx, work->chunk, NULL, 0, work->rows_len, err);
 }
 
+/* BUSY from apply() means that a row has to wait, perhaps for another upload's approval: the job waits and comes back.
+ */
 int upload_chunk(void *self, kontor_job *job, kontor_chunk *chunk, struct kontor_error *err)
 {
 	struct chunk_work work = {.chunk = chunk};
-	struct kontor_error failure = KONTOR_ERROR_INIT;
 	int rc = upload_file_load(self, job, &work.file, err);
 	if (rc == 0)
 		rc = open_chunk(&work, job, err);
 	if (rc == 0)
 		rc = read_rows(&work, err);
-	if (rc == 0) {
-		rc = kontor_db_transaction(kontor_job_db(job), judge_and_store, &work, &failure);
-		/* A row that another upload holds may have to wait for that upload's approval, for longer than retries
-		 * last. */
-		if (rc == KONTOR_E_BUSY)
-			rc = kontor_job_wait(job, WAIT_MS, "%s", failure.message);
-		else if (rc)
-			*err = failure;
-	}
+	if (rc == 0)
+		rc = kontor_db_transaction(kontor_job_db(job), judge_and_store, &work, err);
 	release(&work);
 	return rc;
 }

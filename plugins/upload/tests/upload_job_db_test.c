@@ -84,8 +84,8 @@ static void check_every_verdict(size_t piece)
 	append_line(&file, "\xef\xbb\xbf"
 			   "amount,note,id\r\n"         /* columns in another order, after a BOM */
 			   "100,plain,1\n"              /* 2 */
-			   "\n"                         /* 3: an empty line is no row */
-			   "200,\"two\r\nlines\",2\r\n" /* 4 and 5 */
+			   "200,\"two\r\nlines\",2\r\n" /* 3 and 4 */
+			   "\r\n"                       /* 5: an empty line is no row */
 			   "1e5,,3\n"                   /* 6 */
 			   "5,,x\n"                     /* 7 */
 			   "5,4\n"                      /* 8 */

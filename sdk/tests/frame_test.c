@@ -125,7 +125,7 @@ static void test_a_malformed_header_names_its_element(void **state)
 }
 
 /* msgpack-c allocates what a container claims to hold; it copes when that fails, and AddressSanitizer must let it. */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
 	return "allocator_may_return_null=1";

@@ -103,8 +103,9 @@ class UnitTest(unittest.TestCase):
     def start(self):
         self.log = open(self.folder / "log", "ab")
         self.addCleanup(self.log.close)
+        starts = self.log_text().count("unit is ready")
         self.process = subprocess.Popen(self.command(), stderr=self.log)
-        self.wait_for_log("unit is ready")
+        self.wait_for_log("unit is ready", starts + 1)
         self.caller = Caller(self.endpoint)
 
     def log_text(self):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Looks items up by their two natural keys, a hundred in one statement.
+ * Looks items up by their two natural keys, many in one statement.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -91,6 +91,9 @@ int run_require_balanced(const struct run_record *run, struct kontor_error *err)
 				   "payout run %llu did not balance, so its payouts are not shown; see: kontor payout "
 				   "control --run %llu",
 				   (unsigned long long)run->run_id, (unsigned long long)run->run_id);
-	return kontor_fail(err, KONTOR_E_CONFLICT, "payout run %llu is not finished (%s); see: kontor jobs follow %llu",
-			   (unsigned long long)run->run_id, run->state, (unsigned long long)run->job_id);
+	return kontor_fail(
+		err, KONTOR_E_CONFLICT,
+		"payout run %llu is not finished (%s); see: kontor jobs show %llu; if that has ended, kontor payout "
+		"run goes on",
+		(unsigned long long)run->run_id, run->state, (unsigned long long)run->job_id);
 }

@@ -228,6 +228,12 @@ static void test_debit_equals_credit_in_every_ledger_transaction(void **state)
 	assert_int_equal(
 		sql_int("SELECT CAST(SUM(credit_minor) AS SIGNED) FROM ledger_entry WHERE account = 'payable'"),
 		sql_int("SELECT CAST(SUM(net_minor) AS SIGNED) FROM payout"));
+	assert_int_equal(sql_int("SELECT CAST(SUM(debit_minor) - SUM(credit_minor) AS SIGNED) FROM ledger_entry "
+				 "WHERE account = 'clearing'"),
+			 sql_int("SELECT CAST(SUM(gross_minor) AS SIGNED) FROM payout"));
+	assert_int_equal(sql_int("SELECT CAST(SUM(debit_minor) - SUM(credit_minor) AS SIGNED) FROM ledger_entry "
+				 "WHERE account = 'carry_forward'"),
+			 sql_int("SELECT CAST(SUM(carry_in_minor) - SUM(carry_out_minor) AS SIGNED) FROM payout"));
 }
 
 static void test_claimed_items_belong_to_another_run(void **state)

@@ -378,7 +378,7 @@ static struct answer send_bytes(const char *data, size_t size, size_t piece, uns
 	return answer_of(call("finish", finish_arguments(begun.upload_id, data, size)));
 }
 
-static struct answer send_file(const char *text)
+static inline struct answer send_file(const char *text)
 {
 	return send_bytes(text, strlen(text), PIECE_LIMIT, 0);
 }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kill -9 of the process that works on an upload, at any moment: nothing lost, nothing twice.
+ */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "fixture.h"
+
+#define ROWS 25000
+#define KILLS 25
+#define LONGEST_MS 600
+
+/* A process that works on the lane with a pool of its own, as a unit does. Never returns. */
+static void work_until_killed(uint64_t instance)
+{
+	struct kontor_db_options db_options = {
+		.socket = getenv("KONTOR_TEST_SOCKET"), .user = "root", .database = test_database_name};
+	kontor_db *own_db = NULL;
+	if (kontor_db_open(&db_options, &own_db, &err))
+		_exit(1);
+	struct kontor_host_options host_options = {.db = own_db,
+						   .unit = "test",
+						   .datacenter = "dev",
+						   .datacenter_id = 1,
+						   .currencies = &sgd,
+						   .currencies_len = 1,
+						   .regions = regions,
+						   .regions_len = 2};
+	struct kontor_upload_context context = {.self = &test_kind, .kind = &item_kind};
+	struct kontor_job_registration registration = {
+		.kind = kontor_upload_job_kind("upload.billing-items"), .self = &context, .plugin = "test"};
+	struct kontor_job_runner_options options = {.host = kontor_host_new(&host_options),
+						    .lane = KONTOR_LANE_UPLOAD,
+						    .kinds = &registration,
+						    .kinds_len = 1,
+						    .owner = "test@here",
+						    .instance = instance,
+						    .lease_ms = 15000};
+	kontor_job_runner *runner = NULL;
+	if (kontor_job_runner_new(&options, &runner, &err))
+		_exit(1);
+	for (;;) {
+		if (kontor_job_runner_step(runner, &err) <= 0)
+			kontor_job_lane_wait(KONTOR_LANE_UPLOAD, 20);
+	}
+}
+
+static bool has_ended(uint64_t job_id)
+{
+	struct kontor_job_info info;
+	ok(kontor_job_get(conn, job_id, &info, &err));
+	return info.finished_ms != 0;
+}
+
+/* Runs the job in processes that are killed after a random time, then once in peace. */
+static void run_with_kills(uint64_t job_id)
+{
+	for (uint64_t instance = 1; instance <= KILLS && !has_ended(job_id); instance++) {
+		pid_t child = fork();
+		assert_true(child >= 0);
+		if (child == 0)
+			work_until_killed(instance);
+		usleep((useconds_t)(random() % (LONGEST_MS * 1000)));
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		ok(kontor_job_leases_reclaim(conn, "test@here", instance + 1, &err));
+	}
+	run_to_the_end(job_id);
+}
+
+static char *make_file(size_t *ret_size)
+{
+	char *text = malloc(ROWS * 32);
+	size_t size = (size_t)sprintf(text, "id,amount\n");
+	for (int i = 1; i <= ROWS; i++) /* of 1000 rows one is bad and one repeats the row before */
+		size += (size_t)sprintf(text + size, i % 1000 ? "%d,3\n" : "%dx,3\n", i % 1000 == 500 ? i - 1 : i);
+	*ret_size = size;
+	return text;
+}
+
+static void test_a_killed_import_ends_as_an_undisturbed_one(void **state)
+{
+	(void)state;
+	size_t size;
+	char *text = make_file(&size);
+	struct answer sent = send_bytes(text, size, PIECE_LIMIT, 0);
+	run_with_kills(sent.job_id);
+	assert_state(sent.upload_id, "accepted");
+	assert_int_equal(verdict_rows(sent.upload_id, "bad_row"), ROWS / 1000);
+	assert_int_equal(verdict_rows(sent.upload_id, "duplicate_in_file"), ROWS / 1000);
+	assert_int_equal(verdict_rows(sent.upload_id, "ok"), ROWS - 2 * ROWS / 1000);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item WHERE accepted = 1"), ROWS - 2 * ROWS / 1000);
+	assert_int_equal(query_int("SELECT SUM(row_count) FROM upload_total"), ROWS);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_reject"), 2 * ROWS / 1000);
+	free(text);
+}
+
+static int cancel_job_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	return kontor_job_cancel(tx, *(uint64_t *)arg, e);
+}
+
+static void test_a_cancel_that_is_killed_still_leaves_no_row(void **state)
+{
+	(void)state;
+	size_t size;
+	char *text = make_file(&size);
+	struct answer sent = send_bytes(text, size, PIECE_LIMIT, 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		work_until_killed(KILLS + 1);
+	for (int i = 0; i < 200 && query_int("SELECT COUNT(*) FROM upload_total") == 0; i++)
+		usleep(10000);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	ok(kontor_job_leases_reclaim(conn, "test@here", 0, &err));
+	ok(kontor_db_transaction(conn, cancel_job_tx, &sent.job_id, &err));
+	run_with_kills(sent.job_id);
+	assert_state(sent.upload_id, "cancelled");
+	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), 0);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_reject"), 0);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_total"), 0);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_piece"), 0);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_a_killed_import_ends_as_an_undisturbed_one, reset),
+		cmocka_unit_test_setup(test_a_cancel_that_is_killed_still_leaves_no_row, reset),
+	};
+	return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every statement on job and job_chunk. Times are the database's clock. Whoever works on a step writes `WHERE epoch =
- * ?`: that, and never a clock, is what keeps a step from having its effect twice; leases only decide when to try.
+ * Every statement on job and job_chunk. Times are the database's clock. Whoever works on a step says which epoch is his:
+ * that, and never a clock, keeps a step from having its effect twice; leases only decide when to try.
  *
  * A subquery that must stay a look-up in job_chunk's index is written as a scalar `(SELECT 1 ... LIMIT 1) IS NULL`: the
- * optimiser may turn EXISTS into a scan of all chunks ever made.
+ * optimiser may turn EXISTS into a scan of all chunks ever made; without FORCE INDEX it reads the job's done chunks too.
  */
 #ifndef KONTOR_JOB_STATEMENTS_H
 #define KONTOR_JOB_STATEMENTS_H
+
+/* clang-format off: SQL is laid out by its clauses */
 
 #define DB_NOW_MS "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
 /* Error 1205 at once instead of waiting for a row that somebody's transaction holds. */
@@ -18,83 +20,74 @@
 static const char SQL_JOB_INSERT[] =
 	"INSERT INTO job (job_id, kind, lane, region, user, unique_key, unique_name, params, state, stage, created_ms) "
 	"VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', 'plan', " DB_NOW_MS ")";
-static const char SQL_JOB_BY_KEY[] = "SELECT job_id FROM job WHERE unique_key = ?";
+static const char SQL_JOB_BY_KEY[] =
+	"SELECT job_id FROM job WHERE unique_key = ?";
 static const char SQL_JOB_WAKE[] =
 	"UPDATE job SET wakes = wakes + 1, run_at_ms = 0 WHERE job_id = ? AND finished_ms = 0";
-static const char SQL_CHUNKS_WAKE[] = "UPDATE job_chunk SET run_at_ms = 0 WHERE job_id = ? AND state = 'queued'";
-static const char SQL_JOB_LOCK[] = "SELECT state, stage, finished_ms, lane FROM job WHERE job_id = ? FOR UPDATE";
+static const char SQL_CHUNKS_WAKE[] =
+	"UPDATE job_chunk SET run_at_ms = 0 WHERE job_id = ? AND state = 'queued'";
+static const char SQL_JOB_LOCK[] =
+	"SELECT state, stage, finished_ms, lane FROM job WHERE job_id = ? FOR UPDATE";
 /* A runner that is in one of its steps keeps its lease until it notices. */
 static const char SQL_JOB_TO_UNDO[] =
-	"UPDATE job SET outcome = ?, undo_code = ?, undo_reason = ?, stage = 'undo', run_at_ms = 0, attempts = 0, "
-	"losses = 0, "
-	"error_code = 0, error = '' WHERE job_id = ? AND finished_ms = 0 AND stage <> 'undo'";
-static const char SQL_CHUNKS_DELETE[] = "DELETE FROM job_chunk WHERE job_id = ?";
+	"UPDATE job SET outcome = ?, undo_code = ?, undo_reason = ?, stage = 'undo', run_at_ms = 0, "
+	"attempts = 0, losses = 0, error_code = 0, error = '' "
+	"WHERE job_id = ? AND finished_ms = 0 AND stage <> 'undo'";
+static const char SQL_CHUNKS_DELETE[] =
+	"DELETE FROM job_chunk WHERE job_id = ?";
 static const char SQL_JOB_RESTART[] =
 	"UPDATE job SET state = 'queued', stage = 'plan', outcome = '', unique_key = unique_name, epoch = epoch + 1, "
-	"owner = '', lease_until_ms = 0, run_at_ms = 0, attempts = 0, losses = 0, total = 0, result = NULL, error_code "
-	"= 0, "
-	"error = '', undo_code = 0, undo_reason = '', started_ms = 0, finished_ms = 0 WHERE job_id = ?";
+	"owner = '', lease_until_ms = 0, run_at_ms = 0, attempts = 0, losses = 0, total = 0, result = NULL, "
+	"error_code = 0, error = '', undo_code = 0, undo_reason = '', started_ms = 0, finished_ms = 0 "
+	"WHERE job_id = ?";
 
 /* ---- finding and claiming a step ---- */
 
-#define LEASE_FREE "j.lease_until_ms <= " DB_NOW_MS " AND j.run_at_ms <= " DB_NOW_MS
-#define ANY_CHUNK(condition) "(SELECT 1 FROM job_chunk c WHERE c.job_id = j.job_id AND " condition " LIMIT 1)"
+#define JOB_IS_FREE "j.lease_until_ms <= " DB_NOW_MS " AND j.run_at_ms <= " DB_NOW_MS
+#define ANY_CHUNK(condition) \
+	"(SELECT 1 FROM job_chunk c FORCE INDEX (open_chunks) WHERE c.job_id = j.job_id AND " condition " LIMIT 1)"
 #define ANY_OPEN_CHUNK ANY_CHUNK("c.state IN ('queued', 'running')")
+#define ANY_READY_CHUNK ANY_CHUNK("c.state = 'queued' AND c.run_at_ms <= " DB_NOW_MS)
+#define ANY_LEFT_CHUNK ANY_CHUNK("c.state = 'running' AND c.lease_until_ms <= " DB_NOW_MS)
 #define ANY_LIVE_CHUNK ANY_CHUNK("c.state = 'running' AND c.lease_until_ms > " DB_NOW_MS)
 
 /* Jobs of a lane that have work to do now, the oldest first. The kinds follow as placeholders, then SQL_FIND_END. Stage
  * `chunks` has work when a chunk is free or none is left (then finish is next), `undo` when nobody works on a chunk. */
 static const char SQL_FIND_BEGIN[] =
-	"SELECT j.job_id, j.stage, j.epoch FROM job j FORCE INDEX (open_jobs) WHERE j.finished_ms = 0 AND j.lane = ? "
-	"AND ("
-	"(j.stage IN ('plan', 'finish') AND " LEASE_FREE ") OR "
-	"(j.stage = 'undo' AND " LEASE_FREE " AND " ANY_LIVE_CHUNK " IS NULL) OR "
-	"(j.stage = 'chunks' AND (" ANY_CHUNK(
-		"c.state = 'queued' AND c.run_at_ms <= " DB_NOW_MS) " IS NOT NULL OR " ANY_CHUNK("c.state = 'running' "
-												 "AND c.lease_until_ms "
-												 "<= " DB_NOW_MS) " IS "
-														  "NOT "
-														  "NULL"
-														  " OR "
-														  "(" LEASE_FREE
-														  " AND"
-														  " " ANY_OPEN_CHUNK
-														  " IS "
-														  "NULL"
-														  "))))"
-														  " AND"
-														  " j."
-														  "kind"
-														  " IN "
-														  "(";
-static const char SQL_FIND_END[] = ") ORDER BY j.created_ms, j.job_id LIMIT 4";
+	"SELECT j.job_id, j.stage, j.epoch FROM job j FORCE INDEX (open_jobs) "
+	"WHERE j.finished_ms = 0 AND j.lane = ? AND ("
+	"(j.stage IN ('plan', 'finish') AND " JOB_IS_FREE ") OR "
+	"(j.stage = 'undo' AND " JOB_IS_FREE " AND " ANY_LIVE_CHUNK " IS NULL) OR "
+	"(j.stage = 'chunks' AND (" ANY_READY_CHUNK " IS NOT NULL OR " ANY_LEFT_CHUNK " IS NOT NULL OR "
+	"(" JOB_IS_FREE " AND " ANY_OPEN_CHUNK " IS NULL)))) "
+	"AND j.kind IN (";
+static const char SQL_FIND_END[] =
+	") ORDER BY j.created_ms, j.job_id LIMIT 4";
 static const char SQL_FIND_CHUNKS[] =
-	"(SELECT chunk_no, epoch FROM job_chunk WHERE job_id = ? AND state = 'running' AND lease_until_ms <= " DB_NOW_MS
-	" ORDER BY chunk_no LIMIT 8) UNION ALL "
-	"(SELECT chunk_no, epoch FROM job_chunk WHERE job_id = ? AND state = 'queued' AND run_at_ms <= " DB_NOW_MS
-	" ORDER BY chunk_no LIMIT 8)";
-/* A row that still has an owner was not given back: its runner died or lost its lease. (Assignments run left to right.)
- */
-static const char SQL_JOB_CLAIM[] =
-	NOWAIT "UPDATE job j SET j.stage = IF(j.stage = 'chunks', 'finish', j.stage), j.state = 'running', "
-	       "j.error_code = 0, j.error = '', "
-	       "j.losses = IF(j.owner = '', j.losses, j.losses + 1), j.owner = ?, j.instance = ?, "
-	       "j.lease_until_ms = " DB_NOW_MS " + ?, j.epoch = j.epoch + 1, "
-	       "j.started_ms = IF(j.started_ms = 0, " DB_NOW_MS ", j.started_ms) "
-	       "WHERE j.job_id = ? AND j.epoch = ? AND j.stage = ? AND j.finished_ms = 0 AND " LEASE_FREE
-	       " AND (j.stage <> 'chunks' OR " ANY_OPEN_CHUNK " IS NULL) AND (j.stage <> 'undo' OR " ANY_LIVE_CHUNK
-	       " IS NULL)";
+	"(SELECT chunk_no, epoch FROM job_chunk FORCE INDEX (open_chunks) "
+	"WHERE job_id = ? AND state = 'running' AND lease_until_ms <= " DB_NOW_MS " ORDER BY chunk_no LIMIT 8) "
+	"UNION ALL (SELECT chunk_no, epoch FROM job_chunk FORCE INDEX (open_chunks) "
+	"WHERE job_id = ? AND state = 'queued' AND run_at_ms <= " DB_NOW_MS " ORDER BY chunk_no LIMIT 8)";
+/* A row that still has an owner was not given back: its runner died or lost its lease. (Assignments run left to right.) */
+static const char SQL_JOB_CLAIM[] = NOWAIT
+	"UPDATE job j SET j.stage = IF(j.stage = 'chunks', 'finish', j.stage), j.state = 'running', "
+	"j.error_code = 0, j.error = '', j.losses = IF(j.owner = '', j.losses, j.losses + 1), "
+	"j.owner = ?, j.instance = ?, j.lease_until_ms = " DB_NOW_MS " + ?, j.epoch = j.epoch + 1, "
+	"j.started_ms = IF(j.started_ms = 0, " DB_NOW_MS ", j.started_ms) "
+	"WHERE j.job_id = ? AND j.epoch = ? AND j.stage = ? AND j.finished_ms = 0 AND " JOB_IS_FREE " "
+	"AND (j.stage <> 'chunks' OR " ANY_OPEN_CHUNK " IS NULL) AND (j.stage <> 'undo' OR " ANY_LIVE_CHUNK " IS NULL)";
 static const char SQL_CHUNK_CLAIM[] = NOWAIT
 	"UPDATE job_chunk SET losses = IF(owner = '', losses, losses + 1), owner = ?, instance = ?, "
 	"lease_until_ms = " DB_NOW_MS " + ?, epoch = epoch + 1, run_at_ms = 0, state = 'running' "
-	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND ((state = 'queued' AND run_at_ms <= " DB_NOW_MS ") OR "
-	"(state = 'running' AND lease_until_ms <= " DB_NOW_MS "))";
-static const char SQL_JOB_LOAD[] = "SELECT kind, region, user, params, state, stage, wakes, losses, "
-				   "undo_code, undo_reason FROM job WHERE job_id = ?";
+	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND ((state = 'queued' AND run_at_ms <= " DB_NOW_MS ") "
+	"OR (state = 'running' AND lease_until_ms <= " DB_NOW_MS "))";
+static const char SQL_JOB_LOAD[] =
+	"SELECT kind, region, user, params, state, stage, wakes, losses, undo_code, undo_reason FROM job WHERE job_id = ?";
 static const char SQL_CHUNK_LOAD[] =
 	"SELECT input, checkpoint, losses FROM job_chunk WHERE job_id = ? AND chunk_no = ?";
-static const char SQL_JOB_RUNS_AGAIN[] = "UPDATE job SET state = 'running', error_code = 0, error = '' WHERE job_id = "
-					 "? AND state = 'waiting' AND stage = 'chunks'";
+static const char SQL_JOB_RUNS_AGAIN[] =
+	"UPDATE job SET state = 'running', error_code = 0, error = '' "
+	"WHERE job_id = ? AND state = 'waiting' AND stage = 'chunks'";
 /* Before an undo: whoever still believes to own a chunk of this job can no longer commit. */
 static const char SQL_CHUNKS_FENCE[] =
 	"UPDATE job_chunk SET epoch = epoch + 1, owner = '', lease_until_ms = 0, state = 'queued' "
@@ -102,47 +95,53 @@ static const char SQL_CHUNKS_FENCE[] =
 
 /* ---- inside a step ---- */
 
-static const char SQL_CHUNK_ADD[] = "INSERT INTO job_chunk (job_id, chunk_no, epoch, input) VALUES (?, ?, ?, ?)";
+static const char SQL_CHUNK_ADD[] =
+	"INSERT INTO job_chunk (job_id, chunk_no, epoch, input) VALUES (?, ?, ?, ?)";
 static const char SQL_JOB_PLANNED[] =
 	"UPDATE job j SET j.stage = IF(" ANY_OPEN_CHUNK " IS NULL, 'finish', 'chunks'), j.total = ?, j.owner = '', "
 	"j.lease_until_ms = 0, j.run_at_ms = 0, j.attempts = 0, j.losses = 0, j.error_code = 0, j.error = '' "
 	"WHERE j.job_id = ? AND j.epoch = ? AND j.stage = 'plan' AND j.finished_ms = 0";
 static const char SQL_CHUNK_CHECKPOINT[] =
-	"UPDATE job_chunk SET checkpoint = ?, done = done + ?, attempts = 0, losses = 0, lease_until_ms = " DB_NOW_MS
-	" + ? "
+	"UPDATE job_chunk SET checkpoint = ?, done = done + ?, attempts = 0, losses = 0, "
+	"lease_until_ms = " DB_NOW_MS " + ? "
 	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND state = 'running'";
-static const char SQL_CHUNK_DONE[] = "UPDATE job_chunk SET result = ?, done = done + ?, state = 'done', checkpoint = "
-				     "NULL, owner = '', lease_until_ms = 0 "
-				     "WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND state = 'running'";
+static const char SQL_CHUNK_DONE[] =
+	"UPDATE job_chunk SET result = ?, done = done + ?, state = 'done', checkpoint = NULL, owner = '', "
+	"lease_until_ms = 0 "
+	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND state = 'running'";
 static const char SQL_JOB_DONE[] =
-	"UPDATE job SET state = 'done', result = ?, unique_key = NULL, owner = '', lease_until_ms = 0, error_code = 0, "
-	"error = '', "
-	"finished_ms = " DB_NOW_MS " WHERE job_id = ? AND epoch = ? AND stage = 'finish' AND finished_ms = 0";
+	"UPDATE job SET state = 'done', result = ?, unique_key = NULL, owner = '', lease_until_ms = 0, "
+	"error_code = 0, error = '', finished_ms = " DB_NOW_MS " "
+	"WHERE job_id = ? AND epoch = ? AND stage = 'finish' AND finished_ms = 0";
 /* The fence of a step's other transactions; keeps the lease alive too. */
-static const char SQL_JOB_FENCE[] = "UPDATE job SET lease_until_ms = " DB_NOW_MS " + ? "
-				    "WHERE job_id = ? AND epoch = ? AND stage = ? AND finished_ms = 0 AND owner <> ''";
-static const char SQL_CHUNK_FENCE[] = "UPDATE job_chunk SET lease_until_ms = " DB_NOW_MS " + ? "
-				      "WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND state = 'running'";
-static const char SQL_JOB_STANDS[] = "SELECT stage, epoch FROM job WHERE job_id = ?";
-static const char SQL_CHUNK_RESULTS[] = "SELECT chunk_no, result FROM job_chunk WHERE job_id = ? AND chunk_no >= ? AND "
-					"state = 'done' ORDER BY chunk_no LIMIT 200";
+static const char SQL_JOB_FENCE[] =
+	"UPDATE job SET lease_until_ms = " DB_NOW_MS " + ? "
+	"WHERE job_id = ? AND epoch = ? AND stage = ? AND finished_ms = 0 AND owner <> ''";
+static const char SQL_CHUNK_FENCE[] =
+	"UPDATE job_chunk SET lease_until_ms = " DB_NOW_MS " + ? "
+	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND state = 'running'";
+static const char SQL_JOB_STANDS[] =
+	"SELECT stage, epoch FROM job WHERE job_id = ?";
+static const char SQL_CHUNK_RESULTS[] =
+	"SELECT chunk_no, result FROM job_chunk WHERE job_id = ? AND chunk_no >= ? AND state = 'done' "
+	"ORDER BY chunk_no LIMIT 200";
 
-/* ---- after a step ---- */
+/* ---- after a step: in one transaction that holds the job's row, then the chunk's; so these need no compare-and-set ---- */
 
-/* A step is written down as ended in one transaction that holds the job's row, then the chunk's; so these need no CAS.
- */
 static const char SQL_JOB_LOCK_STEP[] =
 	"SELECT epoch, stage, owner <> '' AND finished_ms = 0, attempts, wakes FROM job WHERE job_id = ? FOR UPDATE";
 static const char SQL_CHUNK_LOCK_STEP[] =
 	"SELECT epoch, state = 'running', attempts FROM job_chunk WHERE job_id = ? AND chunk_no = ? FOR UPDATE";
-static const char SQL_JOB_LATER[] = "UPDATE job SET state = 'waiting', error_code = ?, error = ?, attempts = ?, losses "
-				    "= 0, owner = '', lease_until_ms = 0, "
-				    "run_at_ms = " DB_NOW_MS " + ? WHERE job_id = ?";
+static const char SQL_JOB_LATER[] =
+	"UPDATE job SET state = 'waiting', error_code = ?, error = ?, attempts = ?, losses = 0, owner = '', "
+	"lease_until_ms = 0, run_at_ms = " DB_NOW_MS " + ? WHERE job_id = ?";
 static const char SQL_CHUNK_LATER[] =
-	"UPDATE job_chunk SET state = 'queued', attempts = ?, losses = 0, owner = '', "
-	"lease_until_ms = 0, run_at_ms = " DB_NOW_MS " + ? WHERE job_id = ? AND chunk_no = ?";
-static const char SQL_JOB_SHOWS_WAIT[] = "UPDATE job SET state = 'waiting', error_code = ?, error = ? WHERE job_id = ?";
-static const char SQL_JOB_RELEASE[] = "UPDATE job SET owner = '', lease_until_ms = 0 WHERE job_id = ?";
+	"UPDATE job_chunk SET state = 'queued', attempts = ?, losses = 0, owner = '', lease_until_ms = 0, "
+	"run_at_ms = " DB_NOW_MS " + ? WHERE job_id = ? AND chunk_no = ?";
+static const char SQL_JOB_SHOWS_WAIT[] =
+	"UPDATE job SET state = 'waiting', error_code = ?, error = ? WHERE job_id = ?";
+static const char SQL_JOB_RELEASE[] =
+	"UPDATE job SET owner = '', lease_until_ms = 0 WHERE job_id = ?";
 static const char SQL_CHUNK_RELEASE[] =
 	"UPDATE job_chunk SET state = 'queued', owner = '', lease_until_ms = 0 WHERE job_id = ? AND chunk_no = ?";
 static const char SQL_JOB_UNDONE[] =
@@ -152,27 +151,32 @@ static const char SQL_JOB_UNDONE[] =
 /* ---- leases ---- */
 
 /* A row that is locked belongs to a transaction of its own step, whose commit renews or ends the lease. */
-static const char SQL_JOB_RENEW[] = NOWAIT "UPDATE job SET lease_until_ms = " DB_NOW_MS " + ? "
-					   "WHERE job_id = ? AND epoch = ? AND finished_ms = 0 AND owner <> ''";
-static const char SQL_CHUNK_RENEW[] = NOWAIT "UPDATE job_chunk SET lease_until_ms = " DB_NOW_MS " + ? "
-					     "WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND state = 'running'";
-static const char SQL_JOBS_RECLAIM[] = "UPDATE job SET lease_until_ms = 0 WHERE finished_ms = 0 AND owner = ? AND "
-				       "instance <> ? AND lease_until_ms > 0";
+static const char SQL_JOB_RENEW[] = NOWAIT
+	"UPDATE job SET lease_until_ms = " DB_NOW_MS " + ? "
+	"WHERE job_id = ? AND epoch = ? AND finished_ms = 0 AND owner <> ''";
+static const char SQL_CHUNK_RENEW[] = NOWAIT
+	"UPDATE job_chunk SET lease_until_ms = " DB_NOW_MS " + ? "
+	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND state = 'running'";
+static const char SQL_JOBS_RECLAIM[] =
+	"UPDATE job SET lease_until_ms = 0 WHERE finished_ms = 0 AND owner = ? AND instance <> ? AND lease_until_ms > 0";
 static const char SQL_CHUNKS_RECLAIM[] =
-	"UPDATE job j JOIN job_chunk c ON c.job_id = j.job_id SET c.lease_until_ms = 0 "
+	"UPDATE job j JOIN job_chunk c FORCE INDEX (open_chunks) ON c.job_id = j.job_id SET c.lease_until_ms = 0 "
 	"WHERE j.finished_ms = 0 AND c.state = 'running' AND c.owner = ? AND c.instance <> ?";
 
 /* ---- looking ---- */
 
-#define SQL_INFO_SELECT                                                                                                \
-	"SELECT j.job_id, j.kind, j.lane, j.state, j.region, j.user, "                                                 \
-	"CAST(COALESCE((SELECT SUM(c.done) FROM job_chunk c WHERE c.job_id = j.job_id), IF(j.state = 'done', "         \
-	"j.total, 0)) "                                                                                                \
-	"AS UNSIGNED), j.total, j.created_ms, j.started_ms, j.finished_ms, j.run_at_ms, j.error_code, j.error, "       \
-	"j.finished_ms = 0 AND j.outcome = 'cancelled' FROM job j "
-static const char SQL_JOB_INFO[] = SQL_INFO_SELECT "WHERE j.job_id = ?";
-static const char SQL_JOB_LIST[] = SQL_INFO_SELECT "WHERE j.job_id < ? AND (? IS NULL OR j.state = ?) AND (? IS NULL "
-						   "OR j.kind = ?) ORDER BY j.job_id DESC LIMIT ?";
-static const char SQL_JOB_RESULT[] = "SELECT result FROM job WHERE job_id = ?";
+#define SQL_INFO_SELECT \
+	"SELECT j.job_id, j.kind, j.lane, j.state, j.region, j.user, " \
+	"CAST(COALESCE((SELECT SUM(c.done) FROM job_chunk c WHERE c.job_id = j.job_id), " \
+	"IF(j.state = 'done', j.total, 0)) AS UNSIGNED), j.total, j.created_ms, j.started_ms, j.finished_ms, " \
+	"j.run_at_ms, j.error_code, j.error, j.finished_ms = 0 AND j.outcome = 'cancelled' FROM job j "
+static const char SQL_JOB_INFO[] = SQL_INFO_SELECT
+	"WHERE j.job_id = ?";
+static const char SQL_JOB_LIST[] = SQL_INFO_SELECT
+	"WHERE j.job_id < ? AND (? IS NULL OR j.state = ?) AND (? IS NULL OR j.kind = ?) ORDER BY j.job_id DESC LIMIT ?";
+static const char SQL_JOB_RESULT[] =
+	"SELECT result FROM job WHERE job_id = ?";
+
+/* clang-format on */
 
 #endif

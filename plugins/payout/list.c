@@ -178,7 +178,7 @@ int payout_get(void *self, kontor_request *request)
 	uint64_t payout_id = kontor_arg_id(request, "payout_id");
 	kontor_writer *w = kontor_reply(request);
 	kontor_rows *rows = NULL;
-	struct run_record run;
+	struct run_record run = {0};
 	int code = kontor_db_query(conn, KONTOR_READ_ALL, SQL_PAYOUT_GET, KONTOR_PARAMS(P_UINT(payout_id)), &rows, err);
 	if (code)
 		return code;

@@ -142,7 +142,9 @@ static int apply(void *self, kontor_conn *tx, const struct kontor_upload *upload
 	(void)self;
 	size_t len;
 	struct candidate *candidates = collect(rows, rows_len, &len);
-	int code = candidates ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a chunk of payees");
+	int code = 0;
+	if (!candidates)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a chunk of payees");
 	for (size_t i = 0; !code && i < len; i += SQL_LIST_SIZE)
 		code = look_up(tx, upload->region->code, candidates + i,
 			       len - i < SQL_LIST_SIZE ? len - i : SQL_LIST_SIZE, err);

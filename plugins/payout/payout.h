@@ -9,8 +9,8 @@
 #include "kontor/plugin.h"
 
 /* Codes of this plugin. */
-#define PAYOUT_E_UNBALANCED -101 /* a run's control totals differ; its payouts stay invisible */
-#define PAYOUT_E_RANGE -102      /* a sum does not fit 63 bits */
+#define PAYOUT_E_UNBALANCED (-101) /* a run's control totals differ; its payouts stay invisible */
+#define PAYOUT_E_RANGE (-102)      /* a sum does not fit 63 bits */
 
 #define PAYOUT_BULK_ROWS 10000u /* rows of one array-bound statement: about 1.5 MB, well below max_allowed_packet */
 

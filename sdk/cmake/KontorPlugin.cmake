@@ -16,6 +16,7 @@ function(kontor_embed_schema target owner symbol)
 endfunction()
 
 # kontor_add_plugin(NAME name SOURCES files... [SCHEMA files...] [CONF file] [LIBRARIES libs...])
+#   CONF, an example of the plugin's configuration, goes to the documentation folder.
 #   The schema is available as `extern const struct kontor_schema_step <name>_schema[]; extern const size_t <name>_schema_len;`
 function(kontor_add_plugin)
     cmake_parse_arguments(P "" "NAME;CONF" "SOURCES;SCHEMA;LIBRARIES" ${ARGN})
@@ -40,4 +41,7 @@ function(kontor_add_plugin)
         kontor_embed_schema(${P_NAME} ${P_NAME} ${P_NAME}_schema ${files})
     endif()
     install(TARGETS ${P_NAME} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/kontor/plugins COMPONENT plugin-${P_NAME})
+    if(P_CONF)
+        install(FILES ${P_CONF} DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT plugin-${P_NAME})
+    endif()
 endfunction()

@@ -167,7 +167,8 @@ static struct kontor_client_socket *find_socket(kontor_client *client, const cha
 	for (size_t i = 0; i < thread->len; i++)
 		if (strcmp(kontor_client_socket_endpoint(thread->sockets[i]), endpoint) == 0)
 			return thread->sockets[i];
-	struct kontor_client_socket **sockets = realloc(thread->sockets, (thread->len + 1) * sizeof(*sockets));
+	struct kontor_client_socket **sockets =
+		realloc(thread->sockets, (thread->len + 1) * sizeof(struct kontor_client_socket *));
 	if (!sockets)
 		return NULL;
 	thread->sockets = sockets;

@@ -43,9 +43,9 @@ static int take_uint(struct reader *r, uint64_t limit, uint64_t *ret)
 	else if (tag >= 0xcc && tag <= 0xcf) /* uint 8, 16, 32, 64 */
 		value = take_number(r, 1u << (tag - 0xcc));
 	else if (tag >= 0xd0 && tag <= 0xd3) { /* int 8, 16, 32, 64: some encoders use them for small numbers too */
-		unsigned size = 1u << (tag - 0xd0);
-		value = take_number(r, size);
-		if (value >> (8 * size - 1))
+		static const uint64_t sign_bits[] = {0x80, 0x8000, 0x80000000, UINT64_C(1) << 63};
+		value = take_number(r, 1u << (tag - 0xd0));
+		if (value & sign_bits[tag - 0xd0])
 			return bad(r, "is negative");
 	} else if (tag >= 0xe0)
 		return bad(r, "is negative");

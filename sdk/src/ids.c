@@ -5,6 +5,7 @@
 #include "kontor/ids.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,7 +116,7 @@ static struct stock_entry *find_entry(struct kontor_id_stock *stock, const char 
 	if (stock->len == STOCK_NAMESPACES)
 		return NULL;
 	struct stock_entry *entry = &stock->entries[stock->len++];
-	strcpy(entry->name, name);
+	snprintf(entry->name, sizeof(entry->name), "%s", name);
 	return entry;
 }
 
@@ -140,7 +141,7 @@ int kontor_id_next(kontor_host *host, const char *id_namespace, uint64_t *ret_id
 		return 0;
 	/* Asked without the lock, so that one slow grant does not hold up other namespaces. Two threads may ask at
 	 * once; the later grant stays in stock, the other's rest is lost. */
-	struct kontor_id_range range;
+	struct kontor_id_range range = {0};
 	int rc = kontor_ids_take(host, id_namespace, STOCK_GRANT, &range, err);
 	if (rc)
 		return rc;

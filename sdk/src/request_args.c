@@ -241,7 +241,7 @@ static int check_list(const struct place *at, const msgpack_object *object, stru
 		if (at->arg->type == KONTOR_ARG_LIST)
 			rc = check_element(&element, value);
 		else {
-			struct kontor_arg_value id;
+			struct kontor_arg_value id = {0};
 			rc = check_id(&element, value, &id);
 			if (rc == 0) {
 				value->type = MSGPACK_OBJECT_POSITIVE_INTEGER;

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,7 @@ static uint64_t next_subject = 100;
 static struct kontor_user user_of(const char *name, unsigned roles)
 {
 	struct kontor_user user = {.roles = roles, .verified = true};
-	strcpy(user.name, name);
+	snprintf(user.name, sizeof(user.name), "%s", name);
 	return user;
 }
 

@@ -92,8 +92,8 @@ static void peer_take(void *router)
 		return;
 	if (in.kind == KONTOR_FRAME_REQUEST) {
 		peer.requests++;
-		strcpy(peer.last_key, in.key);
-		strcpy(peer.last_caller, in.caller);
+		snprintf(peer.last_key, sizeof(peer.last_key), "%s", in.key);
+		snprintf(peer.last_caller, sizeof(peer.last_caller), "%s", in.caller);
 		if (peer.restart_on_request) {
 			peer.restart_on_request = false;
 			peer.instance++;

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,7 +81,7 @@ static int64_t add(const char *user, const char *key, int x, struct counting *co
 	kontor_put_int(body, "x", x);
 	kontor_write_end(body);
 	kontor_writer_finish(body, &options.body, &options.body_size, &e);
-	strcpy(options.user.name, user);
+	snprintf(options.user.name, sizeof(options.user.name), "%s", user);
 	options.user.roles = KONTOR_ROLE_OPERATOR;
 	options.user.verified = strcmp(user, "unverified") != 0;
 	options.key = key;

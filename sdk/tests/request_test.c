@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,7 +73,7 @@ static struct kontor_error err;
 static struct kontor_request_options options_for(const struct kontor_method *method, unsigned roles)
 {
 	struct kontor_request_options options = {.host = host, .service = "test", .method = method, .key = ""};
-	strcpy(options.user.name, "alice");
+	snprintf(options.user.name, sizeof(options.user.name), "%s", "alice");
 	options.user.roles = roles;
 	return options;
 }

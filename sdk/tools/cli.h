@@ -49,19 +49,20 @@ struct command {
 	const char *example; /* NULL: none */
 	const struct command_arg *args;
 	size_t args_len;
-	bool passes_through; /* everything after the words goes to another program */
-	bool more_operands;  /* operands beyond the table are kept in command_line.rest */
 	int (*run)(struct cli *cli, const struct command_line *line);
 
 	/* For the runs of run_method.c. */
 	const char *method;
-	bool changes;
 	const char *columns;       /* of a list, for people: "job_id kind state"; NULL: the first row's keys */
 	const char *result_method; /* run_job: shows the end, called with result_arg; NULL: the job's own result */
 	const char *result_arg;
-	bool follows; /* run_job: also without --follow, because it takes a moment only */
 	/* Adds to an answer what did not fit into one message; NULL: nothing. An exit code. */
 	int (*complete)(struct cli *cli, json_t *object);
+
+	bool changes;        /* the method needs an idempotency key */
+	bool follows;        /* run_job: also without --follow, because it takes a moment only */
+	bool passes_through; /* everything after the words goes to another program */
+	bool more_operands;  /* operands beyond the table are kept in command_line.rest */
 };
 
 #define COMMAND_ARGS(list) .args = (list), .args_len = sizeof(list) / sizeof((list)[0])

@@ -22,7 +22,7 @@ static const char *host_path(char *buffer, size_t size)
 	slash = strrchr(buffer, '/');
 	if (!slash || (size_t)(slash - buffer) + sizeof("/kontord") > size)
 		return "kontord";
-	strcpy(slash, "/kontord");
+	snprintf(slash, size - (size_t)(slash - buffer), "/kontord");
 	return access(buffer, X_OK) == 0 ? buffer : "kontord";
 }
 

@@ -44,7 +44,7 @@ static int report_end(const msgpack_object *job, const char *state)
 	if (strcmp(state, "done") == 0)
 		return EXIT_DONE;
 	kontor_get_string(job, "error", message, sizeof(message));
-	complain("job %llu is %s%s%s", (unsigned long long)kontor_get_uint(job, "job_id", 0), state,
+	complain("job %llu ended as %s%s%s", (unsigned long long)kontor_get_uint(job, "job_id", 0), state,
 		 message[0] ? ": " : "", message);
 	return kontor_code_outcome(code) == KONTOR_OUTCOME_NOTHING ? EXIT_RETRY : EXIT_REFUSED;
 }

@@ -208,7 +208,9 @@ static bool check_chain(const char *after, const json_t *manifest)
 		close(fd);
 	if (read_all && previous && strcmp(previous, hex) == 0)
 		return true;
-	if (read_all)
+	if (!read_all)
+		complain("%s is no published safefile", after);
+	else
 		complain("%s is not the safefile before this one: its " MANIFEST
 			 " has the SHA-256 %s, this one follows %s",
 			 after, hex, previous ? previous : "none");

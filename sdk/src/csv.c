@@ -216,7 +216,8 @@ static enum kontor_csv_fault unquote(kontor_csv *csv, struct kontor_csv_record *
 	csv->unquoted_used = 0;
 	size_t parsed = csv_parse(&csv->parser, record->raw.data, record->raw.size, keep_field, NULL, csv);
 	csv_fini(&csv->parser, keep_field, NULL, csv);
-	if (parsed != record->raw.size) /* the finder has already refused all that strict libcsv refuses; never pass half a record on */
+	/* The finder has already refused all that strict libcsv refuses; if not, half a record must not pass. */
+	if (parsed != record->raw.size)
 		return KONTOR_CSV_QUOTE_INSIDE;
 	return csv->too_many ? KONTOR_CSV_TOO_MANY_FIELDS : KONTOR_CSV_OK;
 }

@@ -142,7 +142,7 @@ static int keep_identity(struct plan *plan, const struct kontor_identity *identi
 
 static struct chunk_range *add_chunk(struct plan *plan, uint64_t from, uint64_t line)
 {
-	if (plan->chunks_len == plan->chunks_capacity) {
+	if (!plan->chunks || plan->chunks_len == plan->chunks_capacity) {
 		void *grown = grow(plan->chunks, &plan->chunks_capacity, sizeof(*plan->chunks));
 		if (!grown)
 			return NULL;

@@ -135,22 +135,18 @@ static void test_bytes_that_are_no_text_are_found_with_their_column(void **state
 	assert_int_equal(record.fault_column, 3);
 }
 
+#define COMMAS_62 ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"
+
 static void test_64_fields_are_taken_and_65_are_not(void **state)
 {
 	(void)state;
-	char text[66];
 	struct kontor_csv_record record;
-	memset(text, ',', 64);
-	strcpy(text + 63, "\n");
-	assert_int_equal(first(text, &record), 64);
+	assert_int_equal(first(COMMAS_62 ",\n", &record), 64);
 	assert_int_equal(record.fields_len, 64);
-	strcpy(text + 63, ",\n");
-	assert_fault(text, KONTOR_CSV_TOO_MANY_FIELDS, 0,
-		     ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,");
-	memcpy(text, "\"\"", 2);
-	strcpy(text + 65 - 1, "\n");
-	assert_int_equal(first(text, &record), 65);
-	assert_int_equal(record.fields_len, 63);
+	assert_fault(COMMAS_62 ",,\n", KONTOR_CSV_TOO_MANY_FIELDS, 0, COMMAS_62 ",,");
+	assert_int_equal(first("\"\"," COMMAS_62 "\n", &record), 66);
+	assert_int_equal(record.fields_len, 64);
+	assert_fault("\"\",," COMMAS_62 "\n", KONTOR_CSV_TOO_MANY_FIELDS, 0, "\"\",," COMMAS_62);
 }
 
 static void test_64_kib_fit_and_one_byte_more_does_not(void **state)

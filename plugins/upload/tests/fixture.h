@@ -82,7 +82,7 @@ static int identify_item(void *self, const struct kontor_upload *upload, struct 
 		kontor_row_reject(row, KONTOR_VERDICT_BAD_ROW, 0, "not an id");
 		return 0;
 	}
-	strcpy(row->currency, "SGD");
+	memcpy(row->currency, "SGD", sizeof("SGD"));
 	if (!kontor_parse_int(row->fields[1], &row->amount_minor)) {
 		kontor_row_reject(row, KONTOR_VERDICT_BAD_ROW, 1, "not an amount");
 		return 0;

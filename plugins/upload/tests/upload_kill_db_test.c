@@ -71,10 +71,13 @@ static void run_with_kills(uint64_t job_id)
 
 static char *make_file(size_t *ret_size)
 {
-	char *text = malloc(ROWS * 32);
-	size_t size = (size_t)sprintf(text, "id,amount\n");
+	const size_t capacity = ROWS * 32;
+	char *text = malloc(capacity);
+	assert_non_null(text);
+	size_t size = (size_t)snprintf(text, capacity, "id,amount\n");
 	for (int i = 1; i <= ROWS; i++) /* of 1000 rows one is bad and one repeats the row before */
-		size += (size_t)sprintf(text + size, i % 1000 ? "%d,3\n" : "%dx,3\n", i % 1000 == 500 ? i - 1 : i);
+		size += (size_t)snprintf(text + size, capacity - size, i % 1000 ? "%d,3\n" : "%dx,3\n",
+					 i % 1000 == 500 ? i - 1 : i);
 	*ret_size = size;
 	return text;
 }

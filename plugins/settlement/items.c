@@ -57,12 +57,14 @@ void item_decide(struct item *item, enum kontor_verdict verdict, int column, con
 /* Control characters as \xNN; UTF-8 stays and is never cut inside a character. */
 static const char *shown(struct kontor_text value, char *out)
 {
+	static const char digits[] = "0123456789abcdef";
 	size_t used = 0, i = 0;
 	for (; i < value.size && i < SHOWN_BYTES; i++) {
 		unsigned char c = (unsigned char)value.data[i];
-		if (c < 0x20 || c == 0x7f)
-			used += (size_t)sprintf(out + used, "\\x%02x", c);
-		else
+		if (c < 0x20 || c == 0x7f) {
+			memcpy(out + used, (char[]){'\\', 'x', digits[c >> 4], digits[c & 15]}, 4);
+			used += 4;
+		} else
 			out[used++] = (char)c;
 	}
 	if (i < value.size) {

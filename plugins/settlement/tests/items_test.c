@@ -143,9 +143,9 @@ static void test_decimals_follow_the_currency(void **state)
 static void test_a_long_value_is_shown_short_and_not_cut_inside_a_character(void **state)
 {
 	(void)state;
-	char value[400] = "";
-	for (int i = 0; i < 100; i++)
-		strcat(value, "ส");
+	char value[301] = "";
+	for (size_t i = 0; i < 300; i += 3)
+		memcpy(value + i, "ส", 3);
 	struct item item = read_with(ITEM_SHOP, value);
 	assert_true(kontor_text_utf8(kontor_text_of(item.reason)));
 	assert_non_null(strstr(item.reason, "ส...\""));

@@ -28,6 +28,7 @@ static kontor_host *host;
 static kontor_client *client;
 static void *zmq;
 static struct settlement self;
+static const struct kontor_plugin *plugin;
 static _Thread_local struct kontor_error err;
 
 static void check(int rc)
@@ -106,7 +107,7 @@ static int fixture_open(void **state)
 	db = test_database_open();
 	host = test_host_new(db, client);
 	self = (struct settlement){.host = host, .undo_rows = 100, .close_retry_ms = 20};
-	const struct kontor_plugin *plugin = kontor_plugin_entry();
+	plugin = kontor_plugin_entry();
 	kontor_conn *conn;
 	check(kontor_db_acquire(db, &conn, &err));
 	check(kontor_schema_migrate(conn, kontor_sdk_schema, kontor_sdk_schema_len, &err));
@@ -242,7 +243,6 @@ UNUSED static size_t chunk_count(const struct chunk *chunk, enum kontor_verdict 
 
 static const struct kontor_method *find_method(const char *name)
 {
-	const struct kontor_plugin *plugin = kontor_plugin_entry();
 	for (size_t i = 0; i < plugin->methods_len; i++)
 		if (strcmp(plugin->methods[i].name, name) == 0)
 			return &plugin->methods[i];

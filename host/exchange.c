@@ -4,6 +4,7 @@
  */
 #include "exchange.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -34,6 +35,22 @@ struct exchange *exchange_free(struct exchange *exchange)
 		free(exchange);
 	}
 	return NULL;
+}
+
+#define POINTER_SIZE sizeof(void *)
+
+bool exchange_send(void *socket, struct exchange *exchange, int flags)
+{
+	return zmq_send(socket, &exchange, POINTER_SIZE, flags) == (int)POINTER_SIZE;
+}
+
+bool exchange_receive(void *socket, struct exchange **ret_exchange, int flags)
+{
+	int size;
+	do
+		size = zmq_recv(socket, ret_exchange, POINTER_SIZE, flags);
+	while (size < 0 && zmq_errno() == EINTR);
+	return size == (int)POINTER_SIZE;
 }
 
 int exchange_run(const struct unit *unit, struct exchange *exchange, kontor_conn *conn, kontor_request **request,

@@ -44,6 +44,10 @@ struct exchange *exchange_new(void);
 struct exchange *exchange_free(struct exchange *exchange); /* NULL is fine; returns NULL */
 int64_t monotonic_us(void);
 
+/* The pointer itself as one frame; exchange may be NULL. False: zmq_errno(). */
+bool exchange_send(void *socket, struct exchange *exchange, int flags);
+bool exchange_receive(void *socket, struct exchange **ret_exchange, int flags);
+
 /* Runs the method in this thread. 0: the result is in *ret_data, which is *request's until its next use. */
 int exchange_run(const struct unit *unit, struct exchange *exchange, kontor_conn *conn, kontor_request **request,
 		 const void **ret_data, size_t *ret_size);

@@ -302,7 +302,7 @@ static void serve_workers(struct front *front)
 		if (size < 0)
 			return;
 		struct exchange *finished = NULL;
-		if (zmq_recv(front->workers, &finished, sizeof(finished), ZMQ_DONTWAIT) != (int)sizeof(finished))
+		if (!exchange_receive(front->workers, &finished, ZMQ_DONTWAIT))
 			continue;
 		unsigned worker = worker_number(name, (size_t)size);
 		if (worker < workers_count(front->unit))
@@ -319,13 +319,12 @@ static void serve_control(struct front *front)
 		front->ended = true;
 	if (command != CONTROL_END_WORKERS)
 		return;
-	struct exchange *none = NULL;
 	for (unsigned i = 0; i < workers_count(front->unit); i++) {
 		char name[WORKER_NAME_SIZE];
 		int size = worker_name(i, name);
 		/* A worker that failed to start is not there: its part is dropped. */
 		if (zmq_send(front->workers, name, (size_t)size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
-			zmq_send(front->workers, &none, sizeof(none), ZMQ_DONTWAIT);
+			exchange_send(front->workers, NULL, ZMQ_DONTWAIT);
 	}
 }
 

@@ -46,7 +46,7 @@ static void run_on(struct front *front, struct pool *pool, unsigned worker, stru
 	int size = worker_name(worker, name);
 	/* Cannot fail: the worker is connected and waits, and its pipe holds nothing else. */
 	if (zmq_send(front->workers, name, (size_t)size, ZMQ_SNDMORE) < 0 ||
-	    zmq_send(front->workers, &exchange, sizeof(exchange), 0) < 0)
+	    !exchange_send(front->workers, exchange, 0))
 		abort();
 }
 

@@ -41,52 +41,53 @@ static int check_abi(const char *file, const struct kontor_plugin *theirs, struc
 	return 0;
 }
 
-/* A copy of one table with this host's element size: shorter elements are zero-filled, longer ones cut. */
-static int copy_table(const char *file, const char *what, const void *theirs, size_t len, size_t their_size,
-		      size_t our_size, void *ret_copy, struct kontor_error *err)
+struct copying {
+	const char *file;
+	struct kontor_error *err;
+	int rc;
+};
+
+/* A copy of one table with this host's element size: shorter elements are zero-filled, longer ones cut. NULL for an
+ * empty table, or with copying->rc set. */
+static void *copy_table(struct copying *copying, const char *what, const void *theirs, size_t len, size_t their_size,
+			size_t our_size)
 {
-	if (!len)
-		return 0;
-	if (!theirs || !their_size || len > ELEMENTS_LIMIT)
-		return kontor_fail(err, KONTOR_E_UNAVAILABLE,
-				   "%s: its table of %s is garbled (%zu elements of %zu bytes)", file, what, len,
-				   their_size);
+	if (!len || copying->rc)
+		return NULL;
+	if (!theirs || !their_size || len > ELEMENTS_LIMIT) {
+		copying->rc = kontor_fail(copying->err, KONTOR_E_UNAVAILABLE,
+					  "%s: its table of %s is garbled (%zu elements of %zu bytes)", copying->file,
+					  what, len, their_size);
+		return NULL;
+	}
 	char *copy = calloc(len, our_size);
-	if (!copy)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "%s: out of memory", file);
+	if (!copy) {
+		copying->rc = kontor_fail(copying->err, KONTOR_E_INTERNAL, "%s: out of memory", copying->file);
+		return NULL;
+	}
 	for (size_t i = 0; i < len; i++)
 		memcpy(copy + i * our_size, (const char *)theirs + i * their_size,
 		       their_size < our_size ? their_size : our_size);
-	memcpy(ret_copy, &copy, sizeof(copy));
-	return 0;
+	return copy;
 }
 
 static int copy_tables(const char *file, const struct kontor_plugin *theirs, struct kontor_plugin *ours,
 		       struct kontor_error *err)
 {
+	struct copying copying = {file, err, 0};
 	memset(ours, 0, sizeof(*ours));
 	memcpy(ours, theirs, theirs->struct_size < sizeof(*ours) ? theirs->struct_size : sizeof(*ours));
-	struct kontor_plugin tables = *ours;
-	ours->methods = NULL;
-	ours->conf = NULL;
-	ours->job_kinds = NULL;
-	ours->upload_kinds = NULL;
-	ours->schema = NULL;
-	int rc = copy_table(file, "methods", tables.methods, tables.methods_len, tables.method_size,
-			    sizeof(*tables.methods), &ours->methods, err);
-	if (!rc)
-		rc = copy_table(file, "configuration rows", tables.conf, tables.conf_len, tables.conf_size,
-				sizeof(*tables.conf), &ours->conf, err);
-	if (!rc)
-		rc = copy_table(file, "job kinds", tables.job_kinds, tables.job_kinds_len, tables.job_kind_size,
-				sizeof(*tables.job_kinds), &ours->job_kinds, err);
-	if (!rc)
-		rc = copy_table(file, "upload kinds", tables.upload_kinds, tables.upload_kinds_len,
-				tables.upload_kind_size, sizeof(*tables.upload_kinds), &ours->upload_kinds, err);
-	if (!rc)
-		rc = copy_table(file, "schema steps", tables.schema, tables.schema_len, tables.schema_step_size,
-				sizeof(*tables.schema), &ours->schema, err);
-	return rc;
+	ours->methods = copy_table(&copying, "methods", ours->methods, ours->methods_len, ours->method_size,
+				   sizeof(*ours->methods));
+	ours->conf = copy_table(&copying, "configuration rows", ours->conf, ours->conf_len, ours->conf_size,
+				sizeof(*ours->conf));
+	ours->job_kinds = copy_table(&copying, "job kinds", ours->job_kinds, ours->job_kinds_len, ours->job_kind_size,
+				     sizeof(*ours->job_kinds));
+	ours->upload_kinds = copy_table(&copying, "upload kinds", ours->upload_kinds, ours->upload_kinds_len,
+					ours->upload_kind_size, sizeof(*ours->upload_kinds));
+	ours->schema = copy_table(&copying, "schema steps", ours->schema, ours->schema_len, ours->schema_step_size,
+				  sizeof(*ours->schema));
+	return copying.rc;
 }
 
 static bool known_lane(const char *lane)
@@ -204,7 +205,9 @@ int loader_built_in(const struct kontor_plugin *api, void *self, struct loaded_p
 		    struct kontor_error *err)
 {
 	struct loaded_plugin *plugin = calloc(1, sizeof(*plugin));
-	int rc = plugin ? adopt(api->name, api, plugin, err) : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory");
+	if (!plugin)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory");
+	int rc = adopt(api->name, api, plugin, err);
 	if (rc) {
 		loader_close(plugin);
 		return rc;

@@ -112,15 +112,8 @@ static void work(struct worker *worker)
 {
 	struct exchange *exchange = NULL;
 	/* The first message is READY without a finished exchange. */
-	while (zmq_send(worker->socket, &exchange, sizeof(exchange), 0) == (int)sizeof(exchange)) {
-		int size;
-		do
-			size = zmq_recv(worker->socket, &exchange, sizeof(exchange), 0);
-		while (size < 0 && zmq_errno() == EINTR);
-		if (size != (int)sizeof(exchange) || !exchange)
-			return;
+	while (exchange_send(worker->socket, exchange, 0) && exchange_receive(worker->socket, &exchange, 0) && exchange)
 		run_with_database(worker, exchange);
-	}
 }
 
 static void *worker_main(void *arg)

@@ -89,7 +89,7 @@ int statement_get(kontor_conn *conn, const char *sql, struct db_statement **ret_
 	}
 	struct db_statement *statement = NULL;
 	int rc = statement_prepare(conn, sql, hash, &statement, err);
-	if (rc)
+	if (!statement)
 		return rc;
 	if (conn->statements_len >= STATEMENT_LIMIT)
 		evict_least_recently_used(conn);
@@ -173,17 +173,23 @@ int statement_execute(kontor_conn *conn, struct db_statement *statement, unsigne
 static int run(kontor_conn *conn, const char *sql, const struct kontor_param *params,
 	       struct db_statement **ret_statement, struct kontor_error *err)
 {
+	struct db_statement *statement = NULL;
 	int rc = session_ready(conn, err);
-	if (rc || (rc = statement_get(conn, sql, ret_statement, err)))
+	if (!rc)
+		rc = statement_get(conn, sql, &statement, err);
+	if (!statement)
 		return rc;
 	int count = bind_params(conn, params, err);
 	if (count < 0)
 		return count;
-	unsigned long expected = mysql_stmt_param_count((*ret_statement)->stmt);
+	unsigned long expected = mysql_stmt_param_count(statement->stmt);
 	if ((unsigned long)count != expected)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "database: `%.60s...` has %lu parameters, but %d were given",
 				   sql, expected, count);
-	return statement_execute(conn, *ret_statement, 0, err);
+	rc = statement_execute(conn, statement, 0, err);
+	if (!rc)
+		*ret_statement = statement;
+	return rc;
 }
 
 int kontor_db_exec(kontor_conn *conn, const char *sql, const struct kontor_param *params, uint64_t *ret_affected,
@@ -191,7 +197,7 @@ int kontor_db_exec(kontor_conn *conn, const char *sql, const struct kontor_param
 {
 	struct db_statement *statement = NULL;
 	int rc = run(conn, sql, params, &statement, err);
-	if (rc)
+	if (!statement)
 		return rc;
 	if (ret_affected)
 		*ret_affected = mysql_stmt_affected_rows(statement->stmt);
@@ -205,7 +211,7 @@ int kontor_db_query(kontor_conn *conn, enum kontor_read how, const char *sql, co
 {
 	struct db_statement *statement = NULL;
 	int rc = run(conn, sql, params, &statement, err);
-	if (rc)
+	if (!statement)
 		return rc;
 	if (!mysql_stmt_field_count(statement->stmt))
 		return kontor_fail(err, KONTOR_E_INTERNAL, "database: `%.60s...` has no result to read", sql);

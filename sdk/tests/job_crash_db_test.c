@@ -177,6 +177,53 @@ static void test_sessions_killed_at_random_lose_and_double_nothing(void **state)
 	assert_true(kills > 30);
 }
 
+/* ---- a database that goes away in the middle of a step ---- */
+
+static char door[64]; /* a symbolic link to the server's socket: without it nobody gets in */
+
+static void open_door(void)
+{
+	assert_int_equal(symlink(getenv("KONTOR_TEST_SOCKET"), door), 0);
+}
+
+static int lose_the_database(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
+{
+	if (s->flag++ > 0)
+		return plain_chunk(s, job, chunk, e);
+	unlink(door);
+	return kontor_db_exec(kontor_job_db(job), "KILL CONNECTION CONNECTION_ID()", KONTOR_NO_PARAMS, NULL, e);
+}
+
+static void test_an_ending_that_could_not_be_written_is_written_when_the_database_is_back(void **state)
+{
+	(void)state;
+	snprintf(door, sizeof(door), "/tmp/kontor-test-door-%d", (int)getpid());
+	open_door();
+	struct kontor_db_options options = {.socket = door, .user = "root", .database = test_database_name};
+	kontor_db *main_db = db;
+	ok(kontor_db_open(&options, &db, &err));
+	host = kontor_host_free(host);
+	open_host();
+	script.chunk = lose_the_database;
+	kontor_job_runner *runner = new_runner("u@m", 1, 15000);
+	submit(1, NULL);
+	assert_int_equal(kontor_job_runner_step(runner, &err), 1); /* plan */
+	assert_int_equal(kontor_job_runner_step(runner, &err), KONTOR_E_UNAVAILABLE);
+	assert_int_equal(kontor_job_runner_step(runner, &err), KONTOR_E_UNAVAILABLE);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_chunk WHERE state = 'running'"), 1);
+	open_door();
+	assert_int_equal(kontor_job_runner_step(runner, &err), 1);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_chunk WHERE state = 'running'"), 0);
+	run_dry(runner, 30);
+	exec("UPDATE job_chunk SET run_at_ms = 0"); /* need not wait out the back-off */
+	run_dry(runner, 30);
+	assert_whole(1, 4);
+	unlink(door);
+	kontor_job_runner_free(runner);
+	kontor_db_close(db);
+	db = main_db;
+}
+
 /* ---- a runner that stands still ---- */
 
 static int tx_effect_alone(kontor_conn *tx, void *arg, struct kontor_error *e)
@@ -408,6 +455,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(test_processes_killed_at_random_lose_and_double_nothing),
 		test(test_sessions_killed_at_random_lose_and_double_nothing),
+		test(test_an_ending_that_could_not_be_written_is_written_when_the_database_is_back),
 		test(test_a_runner_whose_lease_was_taken_over_cannot_commit),
 		test(test_a_runner_that_stood_still_cannot_commit_after_the_undo),
 		test(test_a_runner_from_before_a_retry_cannot_commit),

@@ -115,7 +115,8 @@ int kontor_db_query(kontor_conn *conn, enum kontor_read how, const char *sql, co
 int kontor_rows_next(kontor_rows *rows, struct kontor_error *err);
 kontor_rows *kontor_rows_close(kontor_rows *rows); /* NULL is fine; returns NULL */
 bool kontor_rows_null(const kontor_rows *rows, unsigned column);
-int64_t kontor_rows_int(const kontor_rows *rows, unsigned column); /* 0 for NULL */
+/* Also of DECIMAL, as SUM() gives. 0 for NULL. If the value is no 64-bit integer: 0, and the next kontor_rows_next() fails. */
+int64_t kontor_rows_int(const kontor_rows *rows, unsigned column);
 uint64_t kontor_rows_uint(const kontor_rows *rows, unsigned column);
 struct kontor_text kontor_rows_text(const kontor_rows *rows, unsigned column); /* absent for NULL; NUL-terminated */
 const char *kontor_rows_string(const kontor_rows *rows, unsigned column);      /* "" for NULL */
@@ -135,7 +136,8 @@ void kontor_bulk_clear(kontor_bulk *bulk);
 size_t kontor_bulk_rows(const kontor_bulk *bulk);
 /* Copies one row; the parameters must match the letters (or be P_NULL). INTERNAL when out of memory. */
 int kontor_bulk_add(kontor_bulk *bulk, const struct kontor_param *params, struct kontor_error *err);
-/* One execution for all rows; atomic as a statement: after CONFLICT (1062) no row of it is there. 0 rows: nothing. */
+/* One execution for all rows. INSERT is atomic as a statement: after CONFLICT (1062) no row of it is there. The server runs
+ * UPDATE and DELETE row by row, so these belong in a transaction. 0 rows: nothing. */
 int kontor_bulk_exec(kontor_conn *conn, const char *sql, kontor_bulk *bulk, uint64_t *ret_affected,
 		     struct kontor_error *err);
 

@@ -85,7 +85,9 @@ const char *kontor_job_kind_name(const kontor_job *job);
 const char *kontor_job_region(const kontor_job *job); /* "" if none */
 const char *kontor_job_user(const kontor_job *job);
 const msgpack_object *kontor_job_params(const kontor_job *job); /* a map */
-kontor_conn *kontor_job_db(kontor_job *job);                    /* this lane thread's session, no transaction open */
+/* This lane thread's session, no transaction open. Each transaction on it fails once the step is no longer this runner's
+ * (taken over, or cancelled while it plans or finishes), also one that concludes nothing; those on other sessions do not. */
+kontor_conn *kontor_job_db(kontor_job *job);
 kontor_arena *kontor_job_arena(kontor_job *job);                /* emptied after the step */
 kontor_host *kontor_job_host(const kontor_job *job);
 /* True when the step should stop soon: cancel was asked for, or the unit drains. The step returns

@@ -178,6 +178,18 @@ static bool read_amount(const struct field *field, const struct kontor_currency 
 	return false;
 }
 
+static bool not_in_future(const struct field *field, int64_t now_ms)
+{
+	int64_t occurred_ms = field->item->occurred_ms;
+	if (occurred_ms <= now_ms + ITEM_FUTURE_LIMIT_MS)
+		return true;
+	char at[KONTOR_TIME_SIZE], clock[KONTOR_TIME_SIZE];
+	item_decide(field->item, KONTOR_VERDICT_BAD_ROW, (int)field->column,
+		    "%s %s is more than 24 hours ahead of the database's clock, %s", field->name,
+		    kontor_time_format(occurred_ms, at), kontor_time_format(now_ms, clock));
+	return false;
+}
+
 static bool read_occurred(const struct field *field, bool milliseconds)
 {
 	if (milliseconds)
@@ -224,6 +236,7 @@ static bool read_fields(struct item *item, const struct kontor_region *region, c
 	const struct kontor_currency *currency = read_currency(&field[ITEM_CURRENCY], region);
 	return currency && read_amount(&field[ITEM_AMOUNT], currency, fields->minor_units) &&
 	       read_occurred(&field[ITEM_OCCURRED], fields->milliseconds) &&
+	       not_in_future(&field[ITEM_OCCURRED], fields->now_ms) &&
 	       (!item->has_id || read_id(&field[ITEM_ID], &item->billing_item_id)) &&
 	       (fields->text[ITEM_NOTE].size == 0 || read_note(&field[ITEM_NOTE]));
 }

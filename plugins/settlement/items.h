@@ -55,6 +55,7 @@ struct item_fields {
 	const char *const *names;              /* as the sender calls them; NULL: the columns' */
 	bool minor_units;                      /* amount: an integer in minor units, else decimal major units */
 	bool milliseconds;                     /* occurred_at: milliseconds since 1970, else RFC 3339 */
+	int64_t now_ms;                        /* the database's clock: no item may lie far after it */
 };
 
 /* Fills the facts, or the verdict BAD_ROW with the first bad column and the rule that it breaks. The note is copied

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "store.h"
+#include "windows.h"
 
 enum { STRING = 1, INTEGER = 2 };
 
@@ -107,9 +108,9 @@ static bool take_entry(struct item *item, const msgpack_object_kv *entry, struct
 }
 
 static int read_item(struct item *item, const struct kontor_region *region, const msgpack_object *element,
-		     kontor_arena *arena, struct kontor_error *err)
+		     int64_t now_ms, kontor_arena *arena, struct kontor_error *err)
 {
-	struct item_fields fields = {.names = service_names, .minor_units = true};
+	struct item_fields fields = {.names = service_names, .minor_units = true, .now_ms = now_ms};
 	item_reset(item);
 	if (element->type != MSGPACK_OBJECT_MAP) {
 		item_decide(item, KONTOR_VERDICT_BAD_ROW, ITEM_NO_COLUMN, "an item must be a map");
@@ -194,9 +195,13 @@ int handle_add_items(void *self, kontor_request *request)
 	if (!items || !chosen)
 		return kontor_request_fail(request, KONTOR_E_INTERNAL, "out of memory for %u items", list->size);
 	size_t len = 0;
+	int64_t now_ms;
+	int rc = database_now_ms(kontor_request_db(request), &now_ms, err);
+	if (rc)
+		return rc;
 	for (uint32_t i = 0; i < list->size; i++) {
 		items[i].line = i + 1;
-		int rc = read_item(&items[i], region, &list->ptr[i], arena, err);
+		rc = read_item(&items[i], region, &list->ptr[i], now_ms, arena, err);
 		if (rc)
 			return rc;
 		if (items[i].verdict == KONTOR_VERDICT_OK)
@@ -204,7 +209,7 @@ int handle_add_items(void *self, kontor_request *request)
 	}
 	len = drop_repeats(chosen, len);
 	struct item_batch batch = {region, 0, false};
-	int rc = store_items(self, kontor_request_db(request), &batch, chosen, len, err);
+	rc = store_items(self, kontor_request_db(request), &batch, chosen, len, err);
 	if (rc)
 		return rc;
 	kontor_writer *w = kontor_reply(request);

@@ -15,7 +15,7 @@ static int identify(void *self, const struct kontor_upload *upload, struct konto
 	if (!item)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the items of upload %llu",
 				   (unsigned long long)upload->upload_id);
-	struct item_fields fields = {0};
+	struct item_fields fields = {.now_ms = upload->checked_ms};
 	for (int i = 0; i < ITEM_COLUMNS; i++)
 		fields.text[i] = row->fields[i];
 	item->line = row->line;

@@ -10,23 +10,15 @@
 /* Each round but the first means that somebody stored one of our facts between our lookup and our insert. */
 #define INSERT_ROUNDS 8
 
-/* The window of each item, under the open_from that the fence gave; items too far in the future are bad rows. */
+/* The window of each item, under the open_from that the fence gave. */
 static int place_items(struct settlement *self, kontor_conn *tx, const struct item_batch *batch,
 		       struct window_map *windows, struct item **items, size_t len, struct kontor_error *err)
 {
-	int64_t now;
-	int rc = database_now_ms(tx, &now, err);
+	int rc = 0;
 	for (size_t i = 0; i < len && !rc; i++) {
 		struct item *item = items[i];
 		if (item->verdict != KONTOR_VERDICT_OK)
 			continue;
-		if (item->occurred_ms > now + ITEM_FUTURE_LIMIT_MS) {
-			char at[KONTOR_TIME_SIZE], clock[KONTOR_TIME_SIZE];
-			item_decide(item, KONTOR_VERDICT_BAD_ROW, ITEM_OCCURRED,
-				    "occurred_at %s is more than 24 hours ahead of the database's clock, %s",
-				    kontor_time_format(item->occurred_ms, at), kontor_time_format(now, clock));
-			continue;
-		}
 		rc = window_of_instant(self, tx, batch->region, windows, item->occurred_ms, !batch->dry_run,
 				       &item->window, &item->late, err);
 	}

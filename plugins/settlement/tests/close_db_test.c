@@ -308,22 +308,29 @@ static void *run_slow_insert(void *arg)
 	return NULL;
 }
 
+struct lane {
+	uint64_t job_id;
+	const char *until;
+};
+
 static void *run_lane(void *arg)
 {
-	run_until(*(uint64_t *)arg, NULL);
+	const struct lane *lane = arg;
+	run_until(lane->job_id, lane->until);
 	return NULL;
 }
 
 /* An upload's chunk that began before the close and commits after it began. */
-static struct kontor_job_info close_over_a_running_insert(struct chunk *chunk, uint64_t *ret_job_id)
+static struct kontor_job_info close_over_a_running_insert(struct chunk *chunk, unsigned flags, const char *until)
 {
-	pthread_t insert, lane;
+	pthread_t insert, runner;
+	struct lane lane = {0, until};
 	slow.inserted = slow.may_commit = false;
 	pthread_create(&insert, NULL, run_slow_insert, chunk);
 	while (!slow.inserted)
 		usleep(1000);
-	*ret_job_id = start_close("2026-W45", 0);
-	pthread_create(&lane, NULL, run_lane, ret_job_id);
+	lane.job_id = start_close("2026-W45", flags);
+	pthread_create(&runner, NULL, run_lane, &lane);
 	for (int i = 0; i < 500 && sql_int("SELECT COUNT(*) FROM `window` WHERE state = 'closing'") == 0; i++)
 		usleep(1000);
 	assert_int_equal(sql_int("SELECT COUNT(*) FROM `window` WHERE window_no = 202645 AND state = 'closing'"), 1);
@@ -331,17 +338,16 @@ static struct kontor_job_info close_over_a_running_insert(struct chunk *chunk, u
 	assert_false(sql_int("SELECT COUNT(*) FROM `window` WHERE window_no = 202645 AND state = 'closed'"));
 	slow.may_commit = true;
 	pthread_join(insert, NULL);
-	pthread_join(lane, NULL);
-	return job_info(*ret_job_id);
+	pthread_join(runner, NULL);
+	return job_info(lane.job_id);
 }
 
 static void test_a_close_waits_for_running_inserts_and_refuses_what_they_left_unaccepted(void **state)
 {
 	(void)state;
-	uint64_t job_id;
 	struct chunk *chunk = chunk_new(11);
 	chunk_add(chunk, 1, "A", "12.50", IN_W45, 900);
-	struct kontor_job_info info = close_over_a_running_insert(chunk, &job_id);
+	struct kontor_job_info info = close_over_a_running_insert(chunk, 0, NULL);
 	assert_string_equal(info.state, "failed");
 	assert_int_equal(info.error_code, KONTOR_E_BUSY);
 	assert_non_null(strstr(info.error, "upload 11"));
@@ -354,13 +360,30 @@ static void test_a_close_waits_for_running_inserts_and_refuses_what_they_left_un
 	chunk_free(chunk);
 }
 
+static void test_a_waiting_close_keeps_the_window_open_for_the_upload_that_slipped_in(void **state)
+{
+	(void)state;
+	struct chunk *chunk = chunk_new(11);
+	chunk_add(chunk, 1, "A", "12.50", IN_W45, 900);
+	struct kontor_job_info info = close_over_a_running_insert(chunk, WAIT, "waiting");
+	assert_non_null(strstr(info.error, "upload 11"));
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM `window` WHERE state <> 'open'"), 0);
+	chunk->len = 0; /* its next chunk, not late */
+	chunk_add(chunk, 1, "B", "12.50", IN_W45, 901);
+	check(chunk_apply(chunk));
+	assert_int_equal(chunk_count(chunk, KONTOR_VERDICT_OK), 1);
+	chunk_accept(chunk);
+	assert_string_equal(run_until(info.job_id, NULL).state, "done");
+	assert_int_equal(sql_int("SELECT items FROM `window` WHERE window_no = 202645 AND state = 'closed'"), 2);
+	chunk_free(chunk);
+}
+
 static void test_a_close_counts_what_a_service_committed_while_it_began(void **state)
 {
 	(void)state;
-	uint64_t job_id;
 	struct chunk *chunk = chunk_new(0); /* source 0: counts at once, as through settlement.add_items */
 	chunk_add(chunk, 1, "A", "12.50", IN_W45, 900);
-	struct kontor_job_info info = close_over_a_running_insert(chunk, &job_id);
+	struct kontor_job_info info = close_over_a_running_insert(chunk, 0, NULL);
 	assert_string_equal(info.state, "done");
 	assert_int_equal(sql_int("SELECT items FROM `window` WHERE window_no = 202645"), 1);
 	assert_int_equal(sql_int("SELECT amount_minor FROM window_total WHERE window_no = 202645"), 1250);
@@ -530,6 +553,7 @@ int main(void)
 		ON_A_CLEAN_DATABASE(test_an_unaccepted_upload_is_named_and_can_be_waited_for),
 		ON_A_CLEAN_DATABASE(test_a_cancelled_close_opens_the_window_again),
 		ON_A_CLEAN_DATABASE(test_a_close_waits_for_running_inserts_and_refuses_what_they_left_unaccepted),
+		ON_A_CLEAN_DATABASE(test_a_waiting_close_keeps_the_window_open_for_the_upload_that_slipped_in),
 		ON_A_CLEAN_DATABASE(test_a_close_counts_what_a_service_committed_while_it_began),
 		ON_A_CLEAN_DATABASE(test_every_item_is_in_exactly_one_window_and_in_its_frozen_totals),
 		ON_A_CLEAN_DATABASE(test_a_close_killed_at_any_moment_ends_with_the_same_totals),

@@ -168,7 +168,11 @@ struct chunk {
 UNUSED static struct chunk *chunk_new(uint64_t upload_id)
 {
 	struct chunk *chunk = calloc(1, sizeof(*chunk));
-	chunk->upload = (struct kontor_upload){upload_id, "billing-items", &test_region, "alice", false, {false}};
+	chunk->upload = (struct kontor_upload){.upload_id = upload_id,
+					       .kind = "billing-items",
+					       .region = &test_region,
+					       .user = "alice",
+					       .checked_ms = kontor_now_ms()};
 	chunk->arena = kontor_arena_new(0);
 	return chunk;
 }

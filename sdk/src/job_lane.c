@@ -56,30 +56,30 @@ static void lane_heat(struct lane *lane)
 	lane->wakes++;
 }
 
-void kontor_job_lane_wake(const char *name)
+void kontor_job_lane_wake(const char *lane)
 {
 	pthread_once(&lanes_once, lanes_init);
 	pthread_mutex_lock(&lanes_lock);
-	if (name)
-		lane_heat(lane_get(name));
-	for (size_t i = 0; !name && i < lanes_len; i++)
+	if (lane)
+		lane_heat(lane_get(lane));
+	for (size_t i = 0; !lane && i < lanes_len; i++)
 		lane_heat(&lanes[i]);
 	pthread_cond_broadcast(&lanes_changed);
 	pthread_mutex_unlock(&lanes_lock);
 }
 
-void kontor_job_lane_wait(const char *name, unsigned ms)
+void kontor_job_lane_wait(const char *lane, unsigned ms)
 {
 	pthread_once(&lanes_once, lanes_init);
 	pthread_mutex_lock(&lanes_lock);
-	struct lane *lane = lane_get(name);
+	const struct lane *slot = lane_get(lane);
 	int64_t now = kontor_monotonic_ms();
-	if (now < lane->hot_until_ms && ms > HOT_POLL_MS)
+	if (now < slot->hot_until_ms && ms > HOT_POLL_MS)
 		ms = HOT_POLL_MS;
 	int64_t until = now + ms;
 	struct timespec deadline = {until / 1000, (until % 1000) * 1000000};
-	uint64_t wakes = lane->wakes;
-	while (lane->wakes == wakes && kontor_monotonic_ms() < until)
+	uint64_t wakes = slot->wakes;
+	while (slot->wakes == wakes && kontor_monotonic_ms() < until)
 		if (pthread_cond_timedwait(&lanes_changed, &lanes_lock, &deadline))
 			break;
 	pthread_mutex_unlock(&lanes_lock);

@@ -50,17 +50,16 @@ static void decide_failure(struct settlement *s, int code, const struct kontor_e
 	enum kontor_outcome outcome = kontor_code_outcome(code);
 	s->code = code;
 	take_text(s, failure->message[0] ? failure->message : kontor_code_name(code));
-	if (s->job->stage == STAGE_UNDO) {
-		s->ending = ENDS_RETRIED; /* what was begun to be taken back is taken back, however long it takes */
-	} else if (s->job->worn_out) {
+	s->ending = ENDS_RETRIED;
+	if (s->job->stage == STAGE_UNDO)
+		return; /* what was begun to be taken back is taken back, however long it takes */
+	if (s->job->worn_out) {
 		s->ending = ENDS_DEAD;
 	} else if (s->job->failed || code <= -100 || outcome == KONTOR_OUTCOME_FINAL) {
 		s->ending = ENDS_FAILED;
 	} else if (outcome == KONTOR_OUTCOME_NOTHING) {
 		s->ending = ENDS_LATER;
 		s->delay_ms = backoff_ms(0, AWAY_BACKOFF_MS, AWAY_BACKOFF_MS);
-	} else {
-		s->ending = ENDS_RETRIED;
 	}
 }
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every statement on job and job_chunk. Times are the database's clock. Whoever works on a step says which epoch is his:
- * that, and never a clock, keeps a step from having its effect twice; leases only decide when to try.
+ * Every statement on job and job_chunk. Times are the database's clock. Whoever works on a step says which epoch is
+ * his: that, and never a clock, keeps a step from having its effect twice; leases only decide when to try.
  *
  * A subquery that must stay a look-up in job_chunk's index is written as a scalar `(SELECT 1 ... LIMIT 1) IS NULL`: the
- * optimiser may turn EXISTS into a scan of all chunks ever made; without FORCE INDEX it reads the job's done chunks too.
+ * optimiser may turn EXISTS into a scan of all chunks ever made; without FORCE INDEX it reads the done chunks too.
  */
 #ifndef KONTOR_JOB_STATEMENTS_H
 #define KONTOR_JOB_STATEMENTS_H
 
-/* clang-format off: SQL is laid out by its clauses */
+/* SQL is laid out by its clauses. */
+/* clang-format off */
 
 #define DB_NOW_MS "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
 /* Error 1205 at once instead of waiting for a row that somebody's transaction holds. */
@@ -68,7 +69,7 @@ static const char SQL_FIND_CHUNKS[] =
 	"WHERE job_id = ? AND state = 'running' AND lease_until_ms <= " DB_NOW_MS " ORDER BY chunk_no LIMIT 8) "
 	"UNION ALL (SELECT chunk_no, epoch FROM job_chunk FORCE INDEX (open_chunks) "
 	"WHERE job_id = ? AND state = 'queued' AND run_at_ms <= " DB_NOW_MS " ORDER BY chunk_no LIMIT 8)";
-/* A row that still has an owner was not given back: its runner died or lost its lease. (Assignments run left to right.) */
+/* A row that still has an owner was not given back: its runner died or lost its lease. Assignments run left to right. */
 static const char SQL_JOB_CLAIM[] = NOWAIT
 	"UPDATE job j SET j.stage = IF(j.stage = 'chunks', 'finish', j.stage), j.state = 'running', "
 	"j.error_code = 0, j.error = '', j.losses = IF(j.owner = '', j.losses, j.losses + 1), "
@@ -126,7 +127,9 @@ static const char SQL_CHUNK_RESULTS[] =
 	"SELECT chunk_no, result FROM job_chunk WHERE job_id = ? AND chunk_no >= ? AND state = 'done' "
 	"ORDER BY chunk_no LIMIT 200";
 
-/* ---- after a step: in one transaction that holds the job's row, then the chunk's; so these need no compare-and-set ---- */
+/* ---- after a step ---- */
+
+/* All in one transaction that locks the job's row, then the chunk's; so these need no compare-and-set. */
 
 static const char SQL_JOB_LOCK_STEP[] =
 	"SELECT epoch, stage, owner <> '' AND finished_ms = 0, attempts, wakes FROM job WHERE job_id = ? FOR UPDATE";

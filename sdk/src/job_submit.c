@@ -99,7 +99,7 @@ static int lock_job(kontor_conn *tx, uint64_t job_id, struct standing *ret, stru
 
 int kontor_job_cancel(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 {
-	struct standing job;
+	struct standing job = {0};
 	int rc = lock_job(tx, job_id, &job, err);
 	if (rc)
 		return rc;
@@ -116,7 +116,7 @@ int kontor_job_cancel(kontor_conn *tx, uint64_t job_id, struct kontor_error *err
 
 int kontor_job_retry(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 {
-	struct standing job;
+	struct standing job = {0};
 	int rc = lock_job(tx, job_id, &job, err);
 	if (rc)
 		return rc;

@@ -87,8 +87,8 @@ int job_claim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error 
 /* Forgets what the job's fields point to. */
 void job_unload(kontor_job *job);
 
-/* Fences the transactions that the step makes on its session (kontor_conn.before_commit). */
-int job_fence(kontor_conn *tx, void *job, struct kontor_error *err);
+/* Fences the transactions that the step makes on its session (kontor_conn.before_commit); arg is the job. */
+int job_fence(kontor_conn *tx, void *arg, struct kontor_error *err);
 
 /* Writes down how the step ended: `rc` and `failure` are what its function returned. */
 int job_settle(kontor_job *job, kontor_conn *conn, int rc, const struct kontor_error *failure,

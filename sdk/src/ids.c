@@ -98,8 +98,11 @@ int kontor_ids_take(kontor_host *host, const char *id_namespace, uint32_t count,
 		struct kontor_call_options options = {.timeout_ms = left_ms > 1 ? (uint32_t)left_ms : 1};
 		rc = kontor_call(client, "idgen.next", args, &options, &reply, err);
 	} while (rc == KONTOR_E_UNKNOWN_OUTCOME && kontor_monotonic_ms() < end_ms);
-	if (rc == KONTOR_E_UNKNOWN_OUTCOME && err)
-		rc = err->code = KONTOR_E_UNAVAILABLE;
+	if (rc == KONTOR_E_UNKNOWN_OUTCOME) {
+		rc = KONTOR_E_UNAVAILABLE;
+		if (err)
+			err->code = rc;
+	}
 	if (rc == 0)
 		rc = read_grant(reply, count, ret_range, err);
 	kontor_body_free(reply);

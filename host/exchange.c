@@ -41,6 +41,8 @@ struct exchange *exchange_free(struct exchange *exchange)
 
 bool exchange_send(void *socket, struct exchange *exchange, int flags)
 {
+	if (exchange)
+		atomic_fetch_add_explicit(&exchange->hops, 1, memory_order_release);
 	return zmq_send(socket, &exchange, POINTER_SIZE, flags) == (int)POINTER_SIZE;
 }
 
@@ -50,7 +52,11 @@ bool exchange_receive(void *socket, struct exchange **ret_exchange, int flags)
 	do
 		size = zmq_recv(socket, ret_exchange, POINTER_SIZE, flags);
 	while (size < 0 && zmq_errno() == EINTR);
-	return size == (int)POINTER_SIZE;
+	if (size != (int)POINTER_SIZE)
+		return false;
+	if (*ret_exchange)
+		(void)atomic_load_explicit(&(*ret_exchange)->hops, memory_order_acquire);
+	return true;
 }
 
 int exchange_run(const struct unit *unit, struct exchange *exchange, kontor_conn *conn, kontor_request **request,

@@ -35,6 +35,7 @@ struct exchange {
 	int64_t received_us, started_us; /* CLOCK_MONOTONIC */
 	int64_t deadline_ms;             /* kontor_monotonic_ms() */
 	bool cancelled;
+	_Atomic unsigned hops; /* counts hand-overs: race checkers do not see those that libzmq makes */
 	/* filled by the worker: the result when error.code is 0 */
 	zmq_msg_t result;
 	struct kontor_error error;

@@ -42,7 +42,7 @@ struct unit {
 	kontor_db *db;
 	kontor_host *host;
 	struct front *front;
-	struct workers *workers;
+	struct workers *_Atomic workers;
 	struct lanes *lanes;
 	struct housekeeping *housekeeping;
 

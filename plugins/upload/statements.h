@@ -24,7 +24,8 @@ static const char SQL_INSERT_PIECE[] = "INSERT INTO upload_piece (upload_id, fil
 static const char SQL_COUNT_PIECE[] =
 	"UPDATE upload SET received_bytes = received_bytes + ?, pieces = pieces + 1 WHERE upload_id = ?";
 static const char SQL_START_CHECK[] =
-	"UPDATE upload SET state = 'checking', bytes = ?, sha256 = ?, job_id = ? WHERE upload_id = ?";
+	"UPDATE upload SET state = 'checking', bytes = ?, sha256 = ?, job_id = ?, "
+	"checked_ms = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED) WHERE upload_id = ?";
 static const char SQL_CANCEL_UPLOAD[] =
 	"UPDATE upload SET state = 'cancelled', error = ? WHERE upload_id = ? AND state = 'receiving'";
 static const char SQL_DELETE_PIECES[] = "DELETE FROM upload_piece WHERE upload_id = ?";

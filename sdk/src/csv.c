@@ -41,7 +41,7 @@ const char *kontor_csv_explain(enum kontor_csv_fault fault)
 	case KONTOR_CSV_TOO_LONG:
 		return "longer than 64 KiB (65,536 bytes)";
 	case KONTOR_CSV_NUL:
-		return "a NUL byte";
+		return "a NUL byte, which no text has";
 	case KONTOR_CSV_NOT_UTF8:
 		return "not valid UTF-8: save the file as UTF-8";
 	case KONTOR_CSV_TOO_MANY_FIELDS:

@@ -52,6 +52,7 @@ static int read_row(struct upload_file *file, const kontor_job *job, const konto
 	file->rows = kontor_rows_uint(rows, 9);
 	file->error_code = (int)kontor_rows_int(rows, 10);
 	snprintf(file->error, sizeof(file->error), "%s", kontor_rows_string(rows, 11));
+	file->upload.checked_ms = kontor_rows_int(rows, 12);
 	file->upload.kind = file->kind->name;
 	file->upload.user = file->user;
 	file->upload.dry_run = kontor_rows_int(rows, 7) != 0;

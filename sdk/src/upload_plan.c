@@ -174,8 +174,13 @@ static int look_at_row(struct plan *plan, const struct kontor_csv_record *record
 	if (row->verdict != KONTOR_VERDICT_OK)
 		return 0;
 	memset(&identity, 0, sizeof(identity));
-	int rc = plan->file.kind->identify(plan->file.self, &plan->file.upload, row, plan->arena, &identity, err);
-	if (rc || row->verdict != KONTOR_VERDICT_OK)
+	struct kontor_error why = KONTOR_ERROR_INIT;
+	int rc = plan->file.kind->identify(plan->file.self, &plan->file.upload, row, plan->arena, &identity, &why);
+	if (rc == KONTOR_E_BAD_REQUEST) /* not the row but the file is wrong: two columns of which one is needed */
+		return refuse(plan, err, "%s", why.message);
+	if (rc)
+		return kontor_fail(err, rc, "%s", why.message);
+	if (row->verdict != KONTOR_VERDICT_OK)
 		return rc;
 	return keep_identity(plan, &identity, line, err);
 }

@@ -7,8 +7,8 @@
 #define KONTOR_UPLOAD_STATEMENTS_H
 
 #define SQL_LOAD_UPLOAD                                                                                                \
-	"SELECT region, kind, name, user, state, sha256, bytes, dry_run, header, rows_total, error_code, error "       \
-	"FROM upload WHERE upload_id = ?"
+	"SELECT region, kind, name, user, state, sha256, bytes, dry_run, header, rows_total, error_code, error, "      \
+	"checked_ms FROM upload WHERE upload_id = ?"
 
 /* The piece that holds one byte of the file. */
 #define SQL_PIECE_AT                                                                                                   \

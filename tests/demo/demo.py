@@ -92,7 +92,7 @@ class Demo:
     @staticmethod
     def unpaid(expected):
         payouts = check.expected_payouts(expected)
-        return [pair for pair in expected["no_payee"] if payouts[tuple(pair)][3] == "ready"]
+        return [pair for pair in expected["no_payee"] if payouts[tuple(pair)][3] == "ready" and payouts[tuple(pair)][1]]
 
     def report(self, expected, payees, upload, run, control, published, rejects, checks):
         def line(name, value):

@@ -9,6 +9,8 @@ import threading
 import unittest
 
 sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / name) for name in ("lib", "demo")]
+import check                                                        # noqa: E402,F401
+import make_input                                                   # noqa: E402,F401
 from kontor_instance import BUILD, TOP, CommandFailed, Instance    # noqa: E402,F401
 
 import msgpack                                                      # noqa: E402
@@ -57,6 +59,12 @@ class Service:
 
     def close(self):
         self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 class Scenario(unittest.TestCase):

@@ -2,8 +2,7 @@
 """Bad rows come back with line, column and reason, and touch no other row; refused files say what is wrong with them."""
 import unittest
 
-import make_input
-from scenario import HEADER, Scenario, item
+from scenario import HEADER, Scenario, item, make_input
 
 # where the blame of make_input.bad_rows() belongs: name -> (column, a word of the reason)
 BLAME = {

@@ -48,6 +48,7 @@ class FiveLineClients(Scenario):
 
     def test_ids_are_never_the_same(self):
         service = Service(self.kontor.endpoint)
+        self.addCleanup(service.close)
         seen = set()
         for count in (1, 7, 1000, 50000, 1):
             grant = service.call("idgen.next", namespace="default", count=count)

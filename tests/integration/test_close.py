@@ -2,8 +2,8 @@
 """Writers through settlement.add_items during a close. The long form, with 1,000 writers: ./dev proof close"""
 import unittest
 
-from close_rig import CloseRig
 from scenario import Scenario
+from close_rig import CloseRig
 
 
 class Close(Scenario):

@@ -4,7 +4,7 @@ import random
 import time
 import unittest
 
-from scenario import HEADER, Scenario, Service, item
+from scenario import HEADER, Failure, Scenario, Service, item
 
 
 class Uploads(Scenario):
@@ -106,6 +106,7 @@ class HalfDoneUploads(Scenario):
 class Services(Scenario):
     def test_services_get_a_verdict_window_and_id_per_item(self):
         service = Service(self.kontor.endpoint)
+        self.addCleanup(service.close)
         items = [{"shop_user_id": 5, "order_id": f"Z-{n}", "item_type": "order", "amount_minor": 100 + n, "currency": "SGD",
                   "occurred_at": "2026-11-04T00:00:00Z"} for n in range(3)] + [
             {"shop_user_id": 5, "order_id": "Z-0", "item_type": "order", "amount_minor": 100, "currency": "SGD",
@@ -117,7 +118,6 @@ class Services(Scenario):
         self.assertEqual({row["window"] for row in first[:3]}, {"2026-W45"})
         # a lost reply: the same key gives the same answer; another body with that key is refused
         self.assertEqual(service.call("settlement.add_items", key="k1", region="SG", items=items)["items"], first)
-        from scenario import Failure
         with self.assertRaises(Failure) as failure:
             service.call("settlement.add_items", key="k1", region="SG", items=items[:1])
         self.assertEqual(failure.exception.code, -5)

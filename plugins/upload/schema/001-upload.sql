@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS upload (
 	error_code INT NOT NULL DEFAULT 0,
 	error VARCHAR(512) CHARACTER SET utf8mb4 NOT NULL DEFAULT '',
 	created_ms BIGINT NOT NULL,
+	checked_ms BIGINT NOT NULL DEFAULT 0,
 	accepted_ms BIGINT NOT NULL DEFAULT 0,
 	PRIMARY KEY (upload_id),
 	KEY upload_same_bytes (region, kind, sha256),

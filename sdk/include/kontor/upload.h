@@ -56,6 +56,9 @@ struct kontor_upload {
 	const char *kind;
 	const struct kontor_region *region;
 	const char *user;
+	/* The database's clock when the check of the file began, ms since 1970: "now" for the rows' rules, the same in all
+	 * calls for one upload, so that a row is judged alike in plan and chunk. */
+	int64_t checked_ms;
 	bool dry_run;
 	bool has_column[KONTOR_CSV_FIELDS]; /* by index in the kind's columns: the header names it */
 };
@@ -96,7 +99,7 @@ struct kontor_upload_kind {
 	const char *help;
 
 	/* Parses the row's fields into row->parsed (allocated in arena) and fills amount, currency and the identity, or
-	 * rejects it with BAD_ROW. Pure: the same row always gets the same answer, but for the clock. Called in plan and
+	 * rejects it with BAD_ROW. Pure: the same row of an upload always gets the same answer. Called in plan and
 	 * again before apply. Returns 0 (also for a bad row); other values fail the job. */
 	int (*identify)(void *self, const struct kontor_upload *upload, struct kontor_row *row, kontor_arena *arena,
 			struct kontor_identity *ret_identity, struct kontor_error *err);

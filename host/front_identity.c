@@ -52,11 +52,15 @@ static int identify_as(const struct unit_config *config, const struct user_entry
 {
 	if (!unit_config_trusts(config))
 		return kontor_fail(err, KONTOR_E_DENIED,
-				   "user \"%s\" may not act as \"%s\": --as is believed only with approvals = trusted",
+				   "user \"%s\" may not act as \"%s\": --as is believed only with approvals = trusted, "
+				   "and other units of Kontor only with the role unit",
 				   self->name, claim);
 	const struct user_entry *named = unit_config_user(config, claim);
 	if (!named)
-		return kontor_fail(err, KONTOR_E_DENIED, "there is no user \"%s\" in users.conf to act as", claim);
+		return kontor_fail(
+			err, KONTOR_E_DENIED,
+			"there is no user \"%s\" in users.conf to act as (another unit of Kontor needs the role unit)",
+			claim);
 	become(user, named->name, named->roles, false);
 	return 0;
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <libxml/parser.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +29,8 @@ struct checker {
 	const struct pain001_message *message;
 	struct payment_source *payments;
 	struct kontor_error *err;
-	int code; /* the first failure; nothing is looked at after it */
+	int code;                 /* the first failure; nothing is looked at after it */
+	struct kontor_error what; /* the last fault, without its place */
 	xmlParserCtxtPtr parser;
 
 	struct open_element open[PAIN001_DEPTH];
@@ -41,7 +41,7 @@ struct checker {
 	struct payment found; /* the transaction that is being read */
 	char amount[TEXT_LIMIT];
 	size_t block; /* which of the message's totals the open PmtInf must be */
-	uint64_t block_count, count;
+	uint64_t block_count, count, expected_count;
 	int64_t block_sum;
 	__int128 group_sum, sum; /* CtrlSum of GrpHdr and the sum of all payments, in units of 10^-group_exponent */
 	unsigned group_exponent;
@@ -50,26 +50,23 @@ struct checker {
 	size_t ids_size;
 };
 
-static int fault(struct checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Keeps the first fault, with its place. */
-static int fault(struct checker *c, const char *format, ...)
+/* Keeps what c->what says, with its place, if it is the first fault. */
+static int keep_fault(struct checker *c)
 {
+	char place[96] = "";
 	if (c->code)
 		return c->code;
-	char what[320], place[96] = "";
-	va_list args;
-	va_start(args, format);
-	vsnprintf(what, sizeof(what), format, args);
-	va_end(args);
 	if (c->depth > 3 && c->open[3].index == ELEMENT_TRANSACTION)
 		snprintf(place, sizeof(place), ", payment %llu%s%s", (unsigned long long)c->count + 1,
 			 *c->found.e2e_id ? " " : "", c->found.e2e_id);
 	c->code = kontor_fail(c->err, KONTOR_E_CONFLICT, "%s line %d%s: %s", c->name, xmlSAX2GetLineNumber(c->parser),
-			      place, what);
+			      place, c->what.message);
 	xmlStopParser(c->parser);
 	return c->code;
 }
+
+/* return fault(c, "InstdAmt is %s", text); */
+#define fault(c, ...) (kontor_fail(&(c)->what, KONTOR_E_CONFLICT, __VA_ARGS__), keep_fault(c))
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
@@ -110,7 +107,7 @@ static int expect_count(struct checker *c, const char *what, uint64_t expected)
 	if (!kontor_parse_uint(kontor_text_of(c->text), &value))
 		return fault(c, "%s \"%.40s\" is not a count without leading zeros", what, c->text);
 	if (value != expected)
-		return fault(c, "%s is %s, the database says %llu", what, c->text, (unsigned long long)expected);
+		return fault(c, "%s is %.40s, the database says %llu", what, c->text, (unsigned long long)expected);
 	return 0;
 }
 
@@ -131,7 +128,7 @@ static int expect_block_sum(struct checker *c)
 	__int128 value = 0;
 	int code = decimal(c, "CtrlSum", c->text, exponent_of(c, total->currency), &value);
 	if (!code && value != total->amount_minor)
-		code = fault(c, "CtrlSum of %s is %s, the database says %lld minor units", total->currency, c->text,
+		code = fault(c, "CtrlSum of %s is %.40s, the database says %lld minor units", total->currency, c->text,
 			     (long long)total->amount_minor);
 	return code;
 }
@@ -168,16 +165,13 @@ static int expect_created(struct checker *c)
 static int take_header_value(struct checker *c, enum pain001_field field)
 {
 	const struct profile *profile = c->message->profile;
-	uint64_t payments = 0;
-	for (size_t i = 0; i < c->message->totals_len; i++)
-		payments += c->message->totals[i].payments;
 	switch (field) {
 	case FIELD_MESSAGE_ID:
 		return expect(c, "MsgId", c->message->message_id);
 	case FIELD_CREATED:
 		return expect_created(c);
 	case FIELD_COUNT:
-		return expect_count(c, "NbOfTxs of GrpHdr", payments);
+		return expect_count(c, "NbOfTxs of GrpHdr", c->expected_count);
 	case FIELD_SUM:
 		return take_group_sum(c);
 	case FIELD_BLOCK_ID:
@@ -265,7 +259,7 @@ static int check_rules(struct checker *c)
 	if (decimal(c, "InstdAmt", c->amount, currency->exponent, &amount))
 		return c->code;
 	if (amount <= 0)
-		return fault(c, "InstdAmt is %s: only positive amounts are paid", c->amount);
+		return fault(c, "InstdAmt is %.40s: only positive amounts are paid", c->amount);
 	p->amount_minor = (int64_t)amount;
 	if (in_charset(c, "EndToEndId", p->e2e_id) || in_charset(c, "the creditor's name", p->name) ||
 	    in_charset(c, "the town", p->town) || in_charset(c, "the account", p->account) ||
@@ -318,7 +312,7 @@ static int compare_with_row(struct checker *c)
 	    compare_account(c, "account", p->account, row->account))
 		return c->code;
 	if (p->amount_minor != row->amount_minor)
-		return fault(c, "InstdAmt is %s %s, the database says %lld minor units", c->amount, p->currency,
+		return fault(c, "InstdAmt is %.40s %s, the database says %lld minor units", c->amount, p->currency,
 			     (long long)row->amount_minor);
 	return 0;
 }
@@ -496,7 +490,8 @@ static void on_end(void *arg, const xmlChar *name, const xmlChar *prefix, const 
 static void on_instruction(void *arg, const xmlChar *target, const xmlChar *data)
 {
 	(void)data;
-	fault(arg, "processing instruction <?%.40s", (const char *)target);
+	struct checker *c = arg;
+	fault(c, "processing instruction <?%.40s", (const char *)target);
 }
 
 static void on_error(void *arg, xmlErrorPtr error)
@@ -559,12 +554,9 @@ static int check_end(struct checker *c)
 		return code;
 	if (code)
 		return fault(c, "payment %s of the database is missing", missing->e2e_id);
-	uint64_t expected = 0;
-	for (size_t i = 0; i < c->message->totals_len; i++)
-		expected += c->message->totals[i].payments;
-	if (c->count != expected)
+	if (c->count != c->expected_count)
 		return fault(c, "there are %llu payments, NbOfTxs says %llu", (unsigned long long)c->count,
-			     (unsigned long long)expected);
+			     (unsigned long long)c->expected_count);
 	if (c->sum != c->group_sum)
 		return fault(c, "CtrlSum of GrpHdr is not the sum of the payments");
 	qsort(c->ids, c->count, E2E_SIZE, compare_ids);
@@ -587,6 +579,7 @@ int pain001_check(int fd, const char *name, const struct pain001_message *messag
 	for (size_t i = 0; i < message->totals_len; i++) {
 		unsigned exponent = exponent_of(c, message->totals[i].currency);
 		c->group_exponent = exponent > c->group_exponent ? exponent : c->group_exponent;
+		c->expected_count += message->totals[i].payments;
 	}
 	xmlSAXHandler sax = {.initialized = XML_SAX2_MAGIC,
 			     .startElementNs = on_start,

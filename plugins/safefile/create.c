@@ -37,13 +37,9 @@ static int find_existing(kontor_conn *conn, const char *unique, uint64_t *ret_id
 
 static int answer(kontor_request *request, uint64_t safefile_id, bool repeated)
 {
-	struct stored_file *file = kontor_arena_alloc(kontor_request_arena(request), sizeof(*file));
-	struct kontor_error *err = kontor_request_error(request);
-	int code = file ? stored_file_load(kontor_request_db(request), safefile_id, file, err)
-			: kontor_request_fail(request, KONTOR_E_INTERNAL, "out of memory");
-	if (!code)
-		code = safefile_put(kontor_request_db(request), kontor_request_arena(request), kontor_reply(request),
-				    safefile_id, file->job_id, err);
+	/* job 0: that of the row, safefile.create */
+	int code = safefile_put(kontor_request_db(request), kontor_request_arena(request), kontor_reply(request),
+				safefile_id, 0, kontor_request_error(request));
 	if (!code)
 		kontor_put_bool(kontor_reply(request), "repeated", repeated);
 	return code;

@@ -39,7 +39,7 @@ int safefile_folder_open(const struct stored_file *file, bool create, int *ret_p
 
 int safefile_folder_remove(const struct stored_file *file, struct kontor_error *err)
 {
-	int profile_fd, fd;
+	int profile_fd = -1, fd = -1;
 	int code = safefile_folder_open(file, false, &profile_fd, &fd, err);
 	if (code)
 		return code == KONTOR_E_NOT_FOUND ? 0 : code;

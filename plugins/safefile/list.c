@@ -155,7 +155,7 @@ static int list_ids(kontor_request *request, uint64_t *ids, uint64_t limit, uint
 int safefile_list(void *self, kontor_request *request)
 {
 	(void)self;
-	uint64_t ids[LIST_LIMIT], len = 0;
+	uint64_t ids[LIST_LIMIT] = {0}, len = 0;
 	uint64_t limit = kontor_arg_given(request, "limit") ? (uint64_t)kontor_arg_int(request, "limit") : LIST_LIMIT;
 	kontor_writer *w = kontor_reply(request);
 	if (limit > LIST_LIMIT)

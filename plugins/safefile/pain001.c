@@ -140,7 +140,7 @@ static int group_sum(const struct pain001_message *message, char *out, struct ko
 
 static int write_header(struct emitter *e, const struct pain001_message *message)
 {
-	char sum[24], time[KONTOR_TIME_SIZE];
+	char sum[24] = "", time[KONTOR_TIME_SIZE];
 	uint64_t payments = 0;
 	for (size_t i = 0; i < message->totals_len; i++)
 		payments += message->totals[i].payments;

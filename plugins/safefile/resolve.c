@@ -10,8 +10,7 @@
 #include "charset.h"
 #include "iban.h"
 
-/* NFC first: Latin-ASCII knows the composed letters of a name that was typed with combining marks. */
-static const char TRANSLITERATION[] = "NFC; Any-Latin; Latin-ASCII";
+static const char TRANSLITERATION[] = "Any-Latin; Latin-ASCII";
 
 enum {
 	SOURCE_BYTES = 1024, /* a name or town in UTF-8; payees are limited to 140 characters */

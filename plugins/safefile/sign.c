@@ -41,7 +41,7 @@ static int no_passphrase(char *buffer, int size, int writing, void *arg)
 
 int manifest_sign(const char *key_file, const void *data, size_t size, uint8_t *ret_signature, struct kontor_error *err)
 {
-	FILE *file;
+	FILE *file = NULL;
 	int code = open_key(key_file, &file, err);
 	if (code)
 		return code;

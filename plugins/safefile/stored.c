@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stored.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -178,39 +177,34 @@ size_t stored_totals(const struct stored_part *parts, size_t len, struct currenc
 	return totals_len;
 }
 
-static bool digest_line(EVP_MD_CTX *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static bool digest_line(EVP_MD_CTX *context, const char *format, ...)
+static bool digest_text(EVP_MD_CTX *context, const char *text)
 {
-	char line[512];
-	va_list args;
-	va_start(args, format);
-	int length = vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	return length > 0 && (size_t)length < sizeof(line) && EVP_DigestUpdate(context, line, (size_t)length) == 1;
+	return EVP_DigestUpdate(context, text, strlen(text)) == 1;
 }
 
 static bool digest_part(EVP_MD_CTX *context, const struct stored_part *part)
 {
-	char hex[2 * SHA256_SIZE + 1];
-	bool fine = part->written &&
-		    digest_line(context, "file %s bytes %llu sha256 %s payments %llu\n", part->file_name,
-				(unsigned long long)part->bytes, kontor_hex(part->sha256, SHA256_SIZE, hex),
-				(unsigned long long)part->payments);
-	for (size_t i = 0; i < part->totals_len && fine; i++)
-		fine = digest_line(context, "total %s payments %llu minor %lld\n", part->totals[i].currency,
-				   (unsigned long long)part->totals[i].payments,
-				   (long long)part->totals[i].amount_minor);
+	char line[FILE_NAME_LIMIT + 200], hex[2 * SHA256_SIZE + 1];
+	snprintf(line, sizeof(line), "file %s bytes %llu sha256 %s payments %llu\n", part->file_name,
+		 (unsigned long long)part->bytes, kontor_hex(part->sha256, SHA256_SIZE, hex),
+		 (unsigned long long)part->payments);
+	bool fine = part->written && digest_text(context, line);
+	for (size_t i = 0; i < part->totals_len && fine; i++) {
+		snprintf(line, sizeof(line), "total %s payments %llu minor %lld\n", part->totals[i].currency,
+			 (unsigned long long)part->totals[i].payments, (long long)part->totals[i].amount_minor);
+		fine = digest_text(context, line);
+	}
 	return fine;
 }
 
 int stored_digest(const struct stored_file *file, const struct stored_part *parts, size_t len, uint8_t *ret_digest,
 		  struct kontor_error *err)
 {
+	char line[160];
+	snprintf(line, sizeof(line), "safefile %llu profile %s execution %s\n", (unsigned long long)file->safefile_id,
+		 file->profile.name, file->execution_date);
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	bool fine = context && len && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
-		    digest_line(context, "safefile %llu profile %s execution %s\n",
-				(unsigned long long)file->safefile_id, file->profile.name, file->execution_date);
+	bool fine = context && len && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 && digest_text(context, line);
 	for (size_t i = 0; i < len && fine; i++)
 		fine = digest_part(context, &parts[i]);
 	fine = fine && EVP_DigestFinal_ex(context, ret_digest, NULL) == 1;

@@ -81,7 +81,7 @@ static bool any_name(const char *name)
 
 int folder_remove(int parent_fd, const char *name, struct kontor_error *err)
 {
-	int fd;
+	int fd = -1;
 	int code = folder_open(parent_fd, name, false, &fd, err);
 	if (code)
 		return code == KONTOR_E_NOT_FOUND ? 0 : code;
@@ -227,7 +227,7 @@ static int open_to_read(int folder_fd, const char *name, int *ret_fd, struct kon
 
 int file_hash(int folder_fd, const char *name, uint64_t *ret_bytes, uint8_t *ret_sha256, struct kontor_error *err)
 {
-	int fd;
+	int fd = -1;
 	int code = open_to_read(folder_fd, name, &fd, err);
 	if (code)
 		return code;
@@ -255,7 +255,7 @@ int file_hash(int folder_fd, const char *name, uint64_t *ret_bytes, uint8_t *ret
 
 int file_read(int folder_fd, const char *name, char *buffer, size_t size, size_t *ret_size, struct kontor_error *err)
 {
-	int fd;
+	int fd = -1;
 	int code = open_to_read(folder_fd, name, &fd, err);
 	if (code)
 		return code;

@@ -212,6 +212,22 @@ static void test_a_runner_whose_temporary_file_was_removed_cannot_publish_it(voi
 	assert_int_equal(faccessat(folder_fd, "late.json", F_OK, 0), -1);
 }
 
+static void test_two_runners_that_write_the_same_name_do_not_meet(void **state)
+{
+	(void)state;
+	static struct data_file successor;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	uint64_t bytes;
+	uint8_t sha256[SHA256_SIZE];
+	assert_int_equal(data_file_create(&out, folder_fd, "both.xml", &err), 0);
+	assert_int_equal(data_file_create(&successor, folder_fd, "both.xml", &err), 0);
+	assert_int_equal(data_file_write(&successor, "whole", 5, &err), 0);
+	assert_int_equal(data_file_commit(&successor, &bytes, sha256, &err), 0);
+	data_file_discard(&out);
+	assert_int_equal(file_hash(folder_fd, "both.xml", &bytes, sha256, &err), 0);
+	assert_int_equal(bytes, 5);
+}
+
 static void test_a_full_disk_leaves_no_file(void **state)
 {
 	(void)state;
@@ -295,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_the_digest_covers_hashes_counts_and_sums),
 		cmocka_unit_test(test_a_name_appears_with_all_its_bytes_or_not_at_all),
 		cmocka_unit_test(test_a_runner_whose_temporary_file_was_removed_cannot_publish_it),
+		cmocka_unit_test(test_two_runners_that_write_the_same_name_do_not_meet),
 		cmocka_unit_test(test_a_full_disk_leaves_no_file),
 		cmocka_unit_test(test_a_database_older_than_the_disk_publishes_nothing),
 		cmocka_unit_test(test_only_one_s_own_step_in_the_chain_is_taken_back),

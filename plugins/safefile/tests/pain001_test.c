@@ -156,6 +156,7 @@ static char *damaged(const char *after, const char *from, const char *to)
 	return xml;
 }
 
+#define SET(field, text) snprintf((field), sizeof(field), "%s", (text))
 #define assert_caught(xml, words) assert_non_null(strstr(judge(xml), words))
 
 /* ---- writing --------------------------------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ static void test_markup_in_a_value_is_escaped_and_read_back(void **state)
 	(void)state;
 	struct payment rows[4];
 	memcpy(rows, payments, sizeof(rows));
-	strcpy(rows[0].name, "a<b>&\"'c");
+	SET(rows[0].name, "a<b>&\"'c");
 	static char xml[XML_LIMIT];
 	uint8_t sha256[SHA256_SIZE];
 	struct kontor_error err = KONTOR_ERROR_INIT;
@@ -255,6 +256,17 @@ static void test_wrong_sums_are_caught(void **state)
 	assert_caught(damaged(NULL, "<CtrlSum>120450", "<CtrlSum>0120450"), "leading zeros");
 }
 
+static void test_payments_that_do_not_add_up_are_caught_even_if_the_rows_agree(void **state)
+{
+	(void)state;
+	struct payment rows[4];
+	memcpy(rows, payments, sizeof(rows));
+	rows[2].amount_minor++;
+	const char *xml = damaged(NULL, ">123.45<", ">123.46<");
+	assert_non_null(
+		strstr(judge_against(xml, strlen(xml), rows, 4), "the payments in SGD add up to 10000000012345"));
+}
+
 static void test_wrong_amounts_are_caught(void **state)
 {
 	(void)state;
@@ -280,7 +292,7 @@ static void test_an_end_to_end_id_that_is_there_twice_is_caught(void **state)
 	/* also in the rows, so that only the comparison among each other can find it */
 	struct payment rows[4];
 	memcpy(rows, payments, sizeof(rows));
-	strcpy(rows[3].e2e_id, rows[2].e2e_id);
+	SET(rows[3].e2e_id, rows[2].e2e_id);
 	const char *xml = damaged(NULL, payments[3].e2e_id, payments[2].e2e_id);
 	assert_non_null(strstr(judge_against(xml, strlen(xml), rows, 4), "SG26450000000000003013 is there twice"));
 	assert_caught(xml, "EndToEndId is \"SG26450000000000003013\", the database says \"SG26450000000000004014\"");
@@ -291,7 +303,7 @@ static void test_a_wrong_iban_is_caught_even_if_the_row_has_it_too(void **state)
 	(void)state;
 	struct payment rows[4];
 	memcpy(rows, payments, sizeof(rows));
-	strcpy(rows[1].iban, "GB28NWBK60161331926819");
+	SET(rows[1].iban, "GB28NWBK60161331926819");
 	const char *xml = damaged(NULL, "GB29NWBK", "GB28NWBK");
 	assert_non_null(strstr(judge_against(xml, strlen(xml), rows, 4),
 			       "payment 2 SG26450000000000002012: the IBAN that ends in 6819 is not valid"));
@@ -311,7 +323,7 @@ static void test_letters_outside_of_the_bank_s_charset_are_caught(void **state)
 	(void)state;
 	struct payment rows[4];
 	memcpy(rows, payments, sizeof(rows));
-	strcpy(rows[0].name, "สมชาย");
+	SET(rows[0].name, "สมชาย");
 	const char *xml = damaged(NULL, "wang xiao ming", "สมชาย");
 	assert_non_null(
 		strstr(judge_against(xml, strlen(xml), rows, 4), "the creditor's name has a character outside"));
@@ -322,7 +334,7 @@ static void test_another_name_currency_date_or_debtor_is_caught(void **state)
 	(void)state;
 	assert_caught(damaged(NULL, "wang xiao ming", "wang xiao min"), "the creditor's name is \"wang xiao min\"");
 	assert_caught(damaged(NULL, "Ccy=\"JPY\"", "Ccy=\"SGD\""), "InstdAmt is in SGD inside of the PmtInf of JPY");
-	assert_caught(damaged(NULL, "Ccy=\"JPY\"", "Ccy=\"XXX\""), "does not pay the currency");
+	assert_caught(damaged(NULL, "Ccy=\"JPY\"", "Ccy=\"ZZZ\""), "does not pay the currency");
 	assert_caught(damaged(NULL, "2026-11-23", "2026-11-24"), "ReqdExctnDt is");
 	assert_caught(damaged(NULL, "Kontor Marketplace", "Kontor Market"), "the debtor's name");
 	assert_caught(damaged(NULL, "<IBAN>DE89370400440532013000", "<IBAN>GB29NWBK60161331926819"),
@@ -462,6 +474,7 @@ int main(void)
 		cmocka_unit_test(test_rows_that_are_not_those_of_the_totals_make_no_file),
 		cmocka_unit_test(test_wrong_counts_are_caught),
 		cmocka_unit_test(test_wrong_sums_are_caught),
+		cmocka_unit_test(test_payments_that_do_not_add_up_are_caught_even_if_the_rows_agree),
 		cmocka_unit_test(test_wrong_amounts_are_caught),
 		cmocka_unit_test(test_more_decimals_than_the_currency_has_are_caught),
 		cmocka_unit_test(test_an_end_to_end_id_that_is_there_twice_is_caught),

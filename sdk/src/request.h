@@ -16,13 +16,13 @@ struct kontor_request_options {
 	const struct kontor_method *method;
 	void *self;
 	struct kontor_user user;
-	uint64_t id;            /* of the message; for the log */
-	const char *key;        /* idempotency key, "" if none */
+	uint64_t id;     /* of the message; for the log */
+	const char *key; /* idempotency key, "" if none */
 	const char *traceparent;
-	const void *body;       /* msgpack; borrowed until kontor_request_free() */
+	const void *body; /* msgpack; borrowed until kontor_request_free() */
 	size_t body_size;
-	int64_t deadline_ms;    /* kontor_monotonic_ms() */
-	kontor_conn *db;        /* NULL for inline methods */
+	int64_t deadline_ms; /* kontor_monotonic_ms() */
+	kontor_conn *db;     /* NULL for inline methods */
 };
 
 /* Parses and validates. On failure *err says which argument and why; nothing was run. A `kontor_request` is reused by a

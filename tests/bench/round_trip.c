@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * round_trip ENDPOINT SLICES: synchronous round trips to a bare DEALER/ROUTER echo and to kontord, in turns of one second,
- * everything on one core (unpinned numbers measure where the scheduler put the threads). Prints one JSON line per slice.
+ * round_trip ENDPOINT SLICES: synchronous round trips to a bare DEALER/ROUTER echo and to kontord, in turns of one
+ * second, everything on one core (unpinned numbers measure where the scheduler put the threads). Prints one JSON line
+ * per slice.
  */
 #include <sched.h>
 #include <signal.h>

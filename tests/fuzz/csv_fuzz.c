@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * CSV records: the first byte says how large the pieces are. Records found piecewise must be those found in one go, they
- * must not overlap, and all lines must be counted.
+ * CSV records: the first byte says how large the pieces are. Records found piecewise must be those found in one go,
+ * they must not overlap, and all lines must be counted.
  */
 #include <stdlib.h>
 #include <string.h>

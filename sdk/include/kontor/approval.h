@@ -21,19 +21,23 @@ struct kontor_approval_new {
 	uint64_t approval_id;     /* from kontor_id_next("default") */
 	const char *subject_kind; /* "upload", "payee", "safefile" */
 	uint64_t subject_id;
-	const uint8_t *digest;    /* SHA-256, KONTOR_DIGEST_SIZE bytes */
-	const char *summary;      /* one line for people: what they approve, with counts and sums; <= 500 bytes */
-	unsigned needed;          /* different users, 1 or 2 */
-	const char *excluded;     /* the user who made it; may not approve */
-	uint64_t wakes_job_id;    /* woken by every decision; 0 = none */
+	const uint8_t *digest; /* SHA-256, KONTOR_DIGEST_SIZE bytes */
+	const char *summary;   /* one line for people: what they approve, with counts and sums; <= 500 bytes */
+	unsigned needed;       /* different users, 1 or 2 */
+	const char *excluded;  /* the user who made it; may not approve */
+	uint64_t wakes_job_id; /* woken by every decision; 0 = none */
 };
 
 /* In the caller's transaction. An older request for the same subject with another digest becomes void. Repeating it for
  * the same subject and digest changes nothing. */
 int kontor_approval_request(kontor_conn *tx, const struct kontor_approval_new *request, struct kontor_error *err);
 
-enum kontor_approval_state { KONTOR_APPROVAL_NONE, KONTOR_APPROVAL_PENDING, KONTOR_APPROVAL_GIVEN,
-			     KONTOR_APPROVAL_REFUSED };
+enum kontor_approval_state {
+	KONTOR_APPROVAL_NONE,
+	KONTOR_APPROVAL_PENDING,
+	KONTOR_APPROVAL_GIVEN,
+	KONTOR_APPROVAL_REFUSED
+};
 
 /* State of the subject's request with exactly this digest; votes of another digest never count. */
 int kontor_approval_state(kontor_conn *conn, const char *subject_kind, uint64_t subject_id, const uint8_t *digest,
@@ -43,7 +47,8 @@ int kontor_approval_state(kontor_conn *conn, const char *subject_kind, uint64_t 
  * role approver, the request is void (what was shown has changed) or decided. */
 int kontor_approval_decide(kontor_conn *tx, uint64_t approval_id, const struct kontor_user *user, bool give,
 			   struct kontor_error *err);
-/* The open request of a subject, for `safefile approve ID`; NOT_FOUND when there is none, CONFLICT when it is decided. */
+/* The open request of a subject, for `safefile approve ID`; NOT_FOUND when there is none, CONFLICT when it is decided.
+ */
 int kontor_approval_find(kontor_conn *conn, const char *subject_kind, uint64_t subject_id, uint64_t *ret_approval_id,
 			 struct kontor_error *err);
 /* Puts an array of {user, decision, at, verified} under `key`. */

@@ -35,8 +35,8 @@ struct kontor_call_options {
 };
 
 /* Calls "settlement.close" with the map in `args` (NULL: an empty one) and waits for the answer. Retries what may be
- * retried (BUSY, DRAINING, UNAVAILABLE; with a key also UNKNOWN_OUTCOME) until the timeout. On success *ret_reply is the
- * result (caller frees it; ret_reply may be NULL). On failure: the server's code and message, or UNAVAILABLE (never
+ * retried (BUSY, DRAINING, UNAVAILABLE; with a key also UNKNOWN_OUTCOME) until the timeout. On success *ret_reply is
+ * the result (caller frees it; ret_reply may be NULL). On failure: the server's code and message, or UNAVAILABLE (never
  * sent), DEADLINE (not run), UNKNOWN_OUTCOME (sent, no answer). options may be NULL. */
 int kontor_call(kontor_client *client, const char *method, kontor_writer *args,
 		const struct kontor_call_options *options, kontor_body **ret_reply, struct kontor_error *err);
@@ -44,7 +44,8 @@ int kontor_call(kontor_client *client, const char *method, kontor_writer *args,
 /* 32 hex digits from getrandom(2); out >= 33 bytes; returns out. */
 char *kontor_random_key(char *out);
 
-/* ---- the envelope; used by the host's front, the client and tests -------------------------------------------------- */
+/* ---- the envelope; used by the host's front, the client and tests --------------------------------------------------
+ */
 
 enum kontor_frame_kind {
 	KONTOR_FRAME_REQUEST = 1,
@@ -73,8 +74,7 @@ struct kontor_frame_header {
 };
 
 /* BAD_REQUEST with the element's name and place for anything malformed. */
-int kontor_frame_parse(const void *data, size_t size, struct kontor_frame_header *ret_header,
-		       struct kontor_error *err);
+int kontor_frame_parse(const void *data, size_t size, struct kontor_frame_header *ret_header, struct kontor_error *err);
 /* Into w (reset first). */
 void kontor_frame_write(kontor_writer *w, const struct kontor_frame_header *header);
 

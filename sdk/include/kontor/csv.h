@@ -40,8 +40,8 @@ struct kontor_csv_record {
 	struct kontor_text raw; /* the record's bytes without its line end; borrowed from the buffer */
 	size_t lines;           /* physical lines that it takes, >= 1 */
 	enum kontor_csv_fault fault;
-	unsigned fault_column;  /* 1-based field number, 0 = the line as a whole */
-	size_t fields_len;      /* 0 when faulty */
+	unsigned fault_column;                        /* 1-based field number, 0 = the line as a whole */
+	size_t fields_len;                            /* 0 when faulty */
 	struct kontor_text fields[KONTOR_CSV_FIELDS]; /* unquoted; borrowed until the reader's next call */
 };
 

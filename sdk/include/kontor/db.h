@@ -25,13 +25,13 @@ typedef struct kontor_db kontor_db;     /* pool; any thread */
 typedef struct kontor_conn kontor_conn; /* session; one thread at a time */
 
 struct kontor_db_options {
-	const char *socket;        /* unix socket, or NULL for host and port */
+	const char *socket; /* unix socket, or NULL for host and port */
 	const char *host;
 	unsigned port;
 	const char *user;          /* NULL: the process's user */
 	const char *password_file; /* its first line; NULL: none */
 	const char *database;
-	const char *tls_ca;        /* PEM file; NULL: no TLS (refused for a host that is not loopback) */
+	const char *tls_ca; /* PEM file; NULL: no TLS (refused for a host that is not loopback) */
 	unsigned connect_timeout_ms;
 };
 
@@ -99,7 +99,8 @@ static inline struct kontor_param kontor_param_bytes(const void *data, size_t si
  * counts). */
 int kontor_db_exec(kontor_conn *conn, const char *sql, const struct kontor_param *params, uint64_t *ret_affected,
 		   struct kontor_error *err);
-/* Error number of the session's last failed statement (1062 duplicate key, 1213 deadlock, ...), 0 if it did not fail. */
+/* Error number of the session's last failed statement (1062 duplicate key, 1213 deadlock, ...), 0 if it did not fail.
+ */
 unsigned kontor_db_errno(const kontor_conn *conn);
 
 typedef struct kontor_rows kontor_rows;
@@ -115,7 +116,8 @@ int kontor_db_query(kontor_conn *conn, enum kontor_read how, const char *sql, co
 int kontor_rows_next(kontor_rows *rows, struct kontor_error *err);
 kontor_rows *kontor_rows_close(kontor_rows *rows); /* NULL is fine; returns NULL */
 bool kontor_rows_null(const kontor_rows *rows, unsigned column);
-/* Also of DECIMAL, as SUM() gives. 0 for NULL. If the value is no 64-bit integer: 0, and the next kontor_rows_next() fails. */
+/* Also of DECIMAL, as SUM() gives. 0 for NULL. If the value is no 64-bit integer: 0, and the next kontor_rows_next()
+ * fails. */
 int64_t kontor_rows_int(const kontor_rows *rows, unsigned column);
 uint64_t kontor_rows_uint(const kontor_rows *rows, unsigned column);
 struct kontor_text kontor_rows_text(const kontor_rows *rows, unsigned column); /* absent for NULL; NUL-terminated */
@@ -136,8 +138,8 @@ void kontor_bulk_clear(kontor_bulk *bulk);
 size_t kontor_bulk_rows(const kontor_bulk *bulk);
 /* Copies one row; the parameters must match the letters (or be P_NULL). INTERNAL when out of memory. */
 int kontor_bulk_add(kontor_bulk *bulk, const struct kontor_param *params, struct kontor_error *err);
-/* One execution for all rows. INSERT is atomic as a statement: after CONFLICT (1062) no row of it is there. The server runs
- * UPDATE and DELETE row by row, so these belong in a transaction. 0 rows: nothing. */
+/* One execution for all rows. INSERT is atomic as a statement: after CONFLICT (1062) no row of it is there. The server
+ * runs UPDATE and DELETE row by row, so these belong in a transaction. 0 rows: nothing. */
 int kontor_bulk_exec(kontor_conn *conn, const char *sql, kontor_bulk *bulk, uint64_t *ret_affected,
 		     struct kontor_error *err);
 

@@ -55,12 +55,14 @@ struct kontor_error {
 	char message[512];       /* UTF-8, NUL-terminated */
 };
 
-#define KONTOR_ERROR_INIT {0, 0, ""}
+#define KONTOR_ERROR_INIT                                                                                              \
+	{                                                                                                              \
+		0, 0, ""                                                                                               \
+	}
 
 /* Fills *err (NULL is fine) and returns code, so that a failing function ends with `return kontor_fail(...)`.
  * Overlong messages are cut at a UTF-8 border. Any thread. */
-int kontor_fail(struct kontor_error *err, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+int kontor_fail(struct kontor_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " in front of the message that err already carries; returns err->code. */
 int kontor_fail_in(struct kontor_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * 63-bit ids from the idgen plugin. An id that was handed out is never handed out again; ids that are not used are lost,
- * which is fine.
+ * 63-bit ids from the idgen plugin. An id that was handed out is never handed out again; ids that are not used are
+ * lost, which is fine.
  */
 #ifndef KONTOR_IDS_H
 #define KONTOR_IDS_H

@@ -40,9 +40,9 @@ struct kontor_job_kind {
 
 	/* All run in a lane thread and may run again after any failure. They return 0, or an error code: final codes
 	 * (and those <= -100) fail the job; the others are retried with back-off, up to max_attempts of the step.
-	 * Codes that say "nothing was done" (BUSY, UNAVAILABLE, ...) mean that something else is away: these are retried
-	 * without end, and the job shows as waiting, with the message.
-	 * KONTOR_JOB_WAIT: see kontor_job_wait(). kontor_job_fail() fails the job whatever the code's class. */
+	 * Codes that say "nothing was done" (BUSY, UNAVAILABLE, ...) mean that something else is away: these are
+	 * retried without end, and the job shows as waiting, with the message. KONTOR_JOB_WAIT: see kontor_job_wait().
+	 * kontor_job_fail() fails the job whatever the code's class. */
 
 	/* Looks around and ends with ONE transaction that adds the chunks and calls kontor_job_planned(). */
 	int (*plan)(void *self, kontor_job *job, struct kontor_error *err);
@@ -60,8 +60,8 @@ struct kontor_job_kind {
 /* ---- submitting ----------------------------------------------------------------------------------------------- */
 
 struct kontor_job_new {
-	uint64_t job_id;        /* from kontor_id_next("job") */
-	const char *kind;       /* may belong to another unit */
+	uint64_t job_id;  /* from kontor_id_next("job") */
+	const char *kind; /* may belong to another unit */
 	const char *lane;
 	const char *region;     /* "SG" or NULL */
 	const char *user;       /* who asked for it */
@@ -85,10 +85,11 @@ const char *kontor_job_kind_name(const kontor_job *job);
 const char *kontor_job_region(const kontor_job *job); /* "" if none */
 const char *kontor_job_user(const kontor_job *job);
 const msgpack_object *kontor_job_params(const kontor_job *job); /* a map */
-/* This lane thread's session, no transaction open. Each transaction on it fails once the step is no longer this runner's
- * (taken over, or cancelled while it plans or finishes), also one that concludes nothing; those on other sessions do not. */
+/* This lane thread's session, no transaction open. Each transaction on it fails once the step is no longer this
+ * runner's (taken over, or cancelled while it plans or finishes), also one that concludes nothing; those on other
+ * sessions do not. */
 kontor_conn *kontor_job_db(kontor_job *job);
-kontor_arena *kontor_job_arena(kontor_job *job);                /* emptied after the step */
+kontor_arena *kontor_job_arena(kontor_job *job); /* emptied after the step */
 kontor_host *kontor_job_host(const kontor_job *job);
 /* True when the step should stop soon: cancel was asked for, or the unit drains. The step returns
  * KONTOR_JOB_STOPPED after its last committed checkpoint. Cheap: may be asked per row batch. */
@@ -103,8 +104,7 @@ int kontor_job_undo_code(const kontor_job *job);
 
 /* `return kontor_job_wait(job, 5000, "waits for two approvals of safefile %llu", id);`
  * The job's state becomes `waiting` with this reason; the step runs again after retry_ms or kontor_job_wake(). */
-int kontor_job_wait(kontor_job *job, uint32_t retry_ms, const char *reason, ...)
-	__attribute__((format(printf, 3, 4)));
+int kontor_job_wait(kontor_job *job, uint32_t retry_ms, const char *reason, ...) __attribute__((format(printf, 3, 4)));
 /* `return kontor_job_fail(job, err, code, ...)`: fails the job (through undo) even if code's class would be retried;
  * the code ends up in jobs.get and decides the command's exit code. */
 int kontor_job_fail(kontor_job *job, struct kontor_error *err, int code, const char *format, ...)
@@ -117,12 +117,12 @@ int kontor_job_add_chunk(kontor_conn *tx, kontor_job *job, uint32_t chunk_no, co
 int kontor_job_planned(kontor_conn *tx, kontor_job *job, uint64_t total, struct kontor_error *err);
 
 uint32_t kontor_chunk_no(const kontor_chunk *chunk);
-const msgpack_object *kontor_chunk_input(const kontor_chunk *chunk);      /* a map, or NULL */
+const msgpack_object *kontor_chunk_input(const kontor_chunk *chunk);         /* a map, or NULL */
 const msgpack_object *kontor_chunk_checkpoint_of(const kontor_chunk *chunk); /* the last one, or NULL */
 
 /* In a transaction that moves the chunk's work forward: keeps `state` (msgpack map) and adds done units of progress. */
-int kontor_chunk_checkpoint(kontor_conn *tx, kontor_chunk *chunk, const void *state, size_t state_size,
-			    uint64_t done, struct kontor_error *err);
+int kontor_chunk_checkpoint(kontor_conn *tx, kontor_chunk *chunk, const void *state, size_t state_size, uint64_t done,
+			    struct kontor_error *err);
 /* In the chunk's last transaction, as its last statement. `result` is kept for finish. */
 int kontor_chunk_done(kontor_conn *tx, kontor_chunk *chunk, const void *result, size_t result_size, uint64_t done,
 		      struct kontor_error *err);
@@ -133,14 +133,14 @@ typedef int (*kontor_chunk_result_function)(void *arg, uint32_t chunk_no, const 
 int kontor_job_each_result(kontor_conn *conn, const kontor_job *job, kontor_chunk_result_function fn, void *arg,
 			   struct kontor_error *err);
 /* In finish's transaction, as its last statement. `result` (msgpack map) is what jobs.get shows. */
-int kontor_job_done(kontor_conn *tx, kontor_job *job, const void *result, size_t result_size,
-		    struct kontor_error *err);
+int kontor_job_done(kontor_conn *tx, kontor_job *job, const void *result, size_t result_size, struct kontor_error *err);
 
 /* Results of any job's chunks, for a plugin that shows progress in more detail than done/total. */
 int kontor_job_results(kontor_conn *conn, uint64_t job_id, kontor_chunk_result_function fn, void *arg,
 		       struct kontor_error *err);
 
-/* ---- state of any job --------------------------------------------------------------------------------------------- */
+/* ---- state of any job ---------------------------------------------------------------------------------------------
+ */
 
 struct kontor_job_info {
 	uint64_t job_id;
@@ -154,7 +154,8 @@ struct kontor_job_info {
 int kontor_job_get(kontor_conn *conn, uint64_t job_id, struct kontor_job_info *ret_info, struct kontor_error *err);
 /* The result map of a job that is done; *ret_body is NULL when it has none (yet). The caller frees it. */
 int kontor_job_result(kontor_conn *conn, uint64_t job_id, kontor_body **ret_body, struct kontor_error *err);
-/* Jobs from the newest id down, those before `before` (0: from the top), at most `limit`; state and kind may be NULL. */
+/* Jobs from the newest id down, those before `before` (0: from the top), at most `limit`; state and kind may be NULL.
+ */
 typedef int (*kontor_job_info_function)(void *arg, const struct kontor_job_info *info, struct kontor_error *err);
 int kontor_job_list(kontor_conn *conn, const char *state, const char *kind, uint64_t before, unsigned limit,
 		    kontor_job_info_function fn, void *arg, struct kontor_error *err);

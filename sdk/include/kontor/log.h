@@ -13,11 +13,11 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 enum kontor_log_level { /* the numbers are syslog priorities, as sd-daemon(3) reads them from "<N>" */
-	KONTOR_LOG_ERROR = 3,
-	KONTOR_LOG_WARNING = 4,
-	KONTOR_LOG_NOTICE = 5,
-	KONTOR_LOG_INFO = 6,
-	KONTOR_LOG_DEBUG = 7,
+			KONTOR_LOG_ERROR = 3,
+			KONTOR_LOG_WARNING = 4,
+			KONTOR_LOG_NOTICE = 5,
+			KONTOR_LOG_INFO = 6,
+			KONTOR_LOG_DEBUG = 7,
 };
 
 /* Process-wide: levels above `level` are dropped; unit (copied, <= 32 bytes) is put on each line. */

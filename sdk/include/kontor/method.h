@@ -20,8 +20,8 @@ typedef struct kontor_host kontor_host;
 typedef struct kontor_request kontor_request;
 
 enum kontor_arg_type {
-	KONTOR_ARG_INT,    /* int64; min..max */
-	KONTOR_ARG_ID,     /* 1 .. 2^63-1; a decimal string is converted too */
+	KONTOR_ARG_INT, /* int64; min..max */
+	KONTOR_ARG_ID,  /* 1 .. 2^63-1; a decimal string is converted too */
 	KONTOR_ARG_BOOL,
 	KONTOR_ARG_STRING, /* valid UTF-8 without NUL; min..max bytes */
 	KONTOR_ARG_BYTES,  /* bin (or str); min..max bytes */
@@ -30,7 +30,7 @@ enum kontor_arg_type {
 	KONTOR_ARG_NAME,   /* [a-z0-9][a-z0-9-]{0,31} */
 	KONTOR_ARG_TIME,   /* RFC 3339 */
 	KONTOR_ARG_LIST,   /* array of maps, described by `fields`; min..max elements. Element fields are NOT
-	                    * validated by the host when fields == NULL: the plugin gives a verdict per element. */
+			    * validated by the host when fields == NULL: the plugin gives a verdict per element. */
 	KONTOR_ARG_IDS,    /* array of ids; min..max elements */
 };
 
@@ -45,10 +45,10 @@ struct kontor_arg {
 };
 
 enum kontor_method_flag {
-	KONTOR_METHOD_CHANGES = 1, /* needs an idempotency key; runs in ONE transaction together with its key, result
-	                            * and audit row: the host opens and commits it, and may run the handler again
-	                            * after a deadlock. The handler therefore has no effect but in that transaction. */
-	KONTOR_METHOD_INLINE = 2,  /* runs in the front thread: must not block, has no database */
+	KONTOR_METHOD_CHANGES = 1,  /* needs an idempotency key; runs in ONE transaction together with its key, result
+				     * and audit row: the host opens and commits it, and may run the handler again
+				     * after a deadlock. The handler therefore has no effect but in that transaction. */
+	KONTOR_METHOD_INLINE = 2,   /* runs in the front thread: must not block, has no database */
 	KONTOR_METHOD_NO_AUDIT = 4, /* a change that is not worth an audit row of its own (a piece of an upload) */
 };
 
@@ -59,13 +59,13 @@ enum kontor_visibility {
 };
 
 struct kontor_method {
-	const char *name;                  /* "close"; on the wire "settlement.close" */
-	unsigned flags;                    /* enum kontor_method_flag */
+	const char *name; /* "close"; on the wire "settlement.close" */
+	unsigned flags;   /* enum kontor_method_flag */
 	enum kontor_visibility visibility;
-	enum kontor_role role;             /* the least role that may call it */
+	enum kontor_role role; /* the least role that may call it */
 	const struct kontor_arg *args;
 	size_t args_len;
-	const char *help;                  /* one sentence */
+	const char *help; /* one sentence */
 	/* Returns 0 after writing the reply's entries with kontor_reply(), or fails with kontor_request_fail(). */
 	int (*handle)(void *self, kontor_request *request);
 	uint32_t default_ms; /* deadline when the caller names none; 0 = 30 s */
@@ -82,7 +82,7 @@ bool kontor_arg_bool(const kontor_request *request, const char *name);
 const char *kontor_arg_string(const kontor_request *request, const char *name); /* STRING, NAME, REGION: never NULL */
 struct kontor_text kontor_arg_bytes(const kontor_request *request, const char *name);
 uint32_t kontor_arg_window(const kontor_request *request, const char *name);
-int64_t kontor_arg_time(const kontor_request *request, const char *name); /* ms */
+int64_t kontor_arg_time(const kontor_request *request, const char *name);                     /* ms */
 const msgpack_object_array *kontor_arg_list(const kontor_request *request, const char *name); /* LIST, IDS */
 
 /* The reply's map is open: put entries, do not close it. */
@@ -98,8 +98,8 @@ kontor_conn *kontor_request_db(kontor_request *request);
 kontor_arena *kontor_request_arena(kontor_request *request);
 const struct kontor_user *kontor_request_user(const kontor_request *request);
 kontor_host *kontor_request_host(const kontor_request *request);
-const char *kontor_request_key(const kontor_request *request);          /* idempotency key, "" if none */
-int64_t kontor_request_deadline_ms(const kontor_request *request);      /* kontor_monotonic_ms() at its end */
+const char *kontor_request_key(const kontor_request *request);     /* idempotency key, "" if none */
+int64_t kontor_request_deadline_ms(const kontor_request *request); /* kontor_monotonic_ms() at its end */
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

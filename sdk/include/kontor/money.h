@@ -34,7 +34,8 @@ enum kontor_amount_fault kontor_amount_parse(struct kontor_text text, unsigned e
 /* A sentence for the operator, with the rule that was broken; exponent and currency fill it. Returns buffer. */
 const char *kontor_amount_explain(enum kontor_amount_fault fault, const struct kontor_currency *currency, char *buffer,
 				  size_t size);
-/* Minor units to decimal major units with exactly `exponent` digits ("12.50", "-0.05"); out >= 24 bytes; returns out. */
+/* Minor units to decimal major units with exactly `exponent` digits ("12.50", "-0.05"); out >= 24 bytes; returns out.
+ */
 char *kontor_amount_format(int64_t minor, unsigned exponent, char *out);
 
 /* Adds into *sum; false (sum untouched) when the result would not fit int64. */

@@ -44,7 +44,7 @@ struct kontor_plugin {
 	const char *summary;      /* one sentence */
 	const char *const *calls; /* services that it calls, NULL-terminated: the host refuses cycles */
 
-	size_t self_size;         /* the host allocates (zeroed) and frees `self` */
+	size_t self_size;                   /* the host allocates (zeroed) and frees `self` */
 	const struct kontor_conf_row *conf; /* fills self at the rows' offsets */
 	size_t conf_len;
 	const struct kontor_method *methods;
@@ -59,8 +59,8 @@ struct kontor_plugin {
 	/* All optional. Non-zero = failed, with err filled. */
 	int (*check)(const void *self, struct kontor_error *err); /* pure: no file, no socket, no database */
 	int (*start)(void *self, kontor_host *host, struct kontor_error *err);
-	int (*worker_start)(void *self, struct kontor_error *err); /* in the new thread */
-	void (*worker_stop)(void *self);                           /* in the ending thread */
+	int (*worker_start)(void *self, struct kontor_error *err);                 /* in the new thread */
+	void (*worker_stop)(void *self);                                           /* in the ending thread */
 	int (*reload)(void *self, const void *new_self, struct kontor_error *err); /* NULL: needs a restart */
 	int (*health)(void *self, struct kontor_error *err);
 	void (*drain)(void *self); /* stop own threads and timers soon */

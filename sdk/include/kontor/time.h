@@ -35,7 +35,7 @@ const char *kontor_time_explain(enum kontor_time_fault fault);
 /* A settlement window is numbered week-year * 100 + ISO week: 2026-W45 is 202645. */
 #define KONTOR_WINDOW_SIZE 9
 bool kontor_window_parse(struct kontor_text text, uint32_t *ret_window); /* "2026-W45"; a week that exists */
-char *kontor_window_format(uint32_t window, char *out);                 /* out >= KONTOR_WINDOW_SIZE */
+char *kontor_window_format(uint32_t window, char *out);                  /* out >= KONTOR_WINDOW_SIZE */
 uint32_t kontor_window_next(uint32_t window);
 uint32_t kontor_window_previous(uint32_t window);
 

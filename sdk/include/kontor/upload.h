@@ -56,8 +56,8 @@ struct kontor_upload {
 	const char *kind;
 	const struct kontor_region *region;
 	const char *user;
-	/* The database's clock when the check of the file began, ms since 1970: "now" for the rows' rules, the same in all
-	 * calls for one upload, so that a row is judged alike in plan and chunk. */
+	/* The database's clock when the check of the file began, ms since 1970: "now" for the rows' rules, the same in
+	 * all calls for one upload, so that a row is judged alike in plan and chunk. */
 	int64_t checked_ms;
 	bool dry_run;
 	bool has_column[KONTOR_CSV_FIELDS]; /* by index in the kind's columns: the header names it */
@@ -65,19 +65,20 @@ struct kontor_upload {
 
 /* One row. A column that the header does not have is absent (data NULL); an empty field has size 0. */
 struct kontor_row {
-	uint64_t line;           /* 1-based physical line of its first byte; the header is line 1 */
-	struct kontor_text raw;  /* as it stands in the file */
+	uint64_t line;          /* 1-based physical line of its first byte; the header is line 1 */
+	struct kontor_text raw; /* as it stands in the file */
 	struct kontor_text fields[KONTOR_CSV_FIELDS]; /* in the order of the kind's columns */
 	/* Decided before the kind sees the row in apply(): OK, or BAD_ROW, DUPLICATE_IN_FILE, CONFLICT with
 	 * column and reason filled. The kind judges only rows that are OK here. */
 	enum kontor_verdict verdict;
-	unsigned column;         /* 1-based position in the FILE's header of the field to blame; 0 = the row */
+	unsigned column; /* 1-based position in the FILE's header of the field to blame; 0 = the row */
 	char reason[256];
 	/* For the totals per verdict and currency; currency "" = none. Filled by the kind. */
 	int64_t amount_minor;
 	char currency[4];
-	void *parsed;            /* the kind's own, in the chunk's arena: set by identify(), there again in apply() */
-	/* By index in the kind's columns: 1-based position in the file's header, 0 = not there. NULL: as in the kind. */
+	void *parsed; /* the kind's own, in the chunk's arena: set by identify(), there again in apply() */
+	/* By index in the kind's columns: 1-based position in the file's header, 0 = not there. NULL: as in the kind.
+	 */
 	const unsigned *positions;
 };
 
@@ -115,7 +116,8 @@ struct kontor_upload_kind {
 		     size_t rows_len, struct kontor_error *err);
 
 	/* After all chunks: whether another user must approve; NULL = never. */
-	bool (*needs_approval)(void *self, const struct kontor_upload *upload, const uint64_t counts[KONTOR_VERDICT_COUNT]);
+	bool (*needs_approval)(void *self, const struct kontor_upload *upload,
+			       const uint64_t counts[KONTOR_VERDICT_COUNT]);
 	/* The upload counts from now on. In the transaction that makes the upload `accepted`. NULL: nothing to do. */
 	int (*accept)(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_error *err);
 	/* Removes what apply() stored; any number of transactions of its own on conn; safe to repeat. */

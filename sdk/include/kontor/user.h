@@ -14,11 +14,11 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 enum kontor_role { /* a set is a bit mask; each role includes the lesser ones where a table says so */
-	KONTOR_ROLE_VIEWER = 1,
-	KONTOR_ROLE_OPERATOR = 2,
-	KONTOR_ROLE_APPROVER = 4,
-	KONTOR_ROLE_ADMIN = 8,
-	KONTOR_ROLE_UNIT = 16, /* another unit of Kontor, or a plugin calling inside this process */
+		   KONTOR_ROLE_VIEWER = 1,
+		   KONTOR_ROLE_OPERATOR = 2,
+		   KONTOR_ROLE_APPROVER = 4,
+		   KONTOR_ROLE_ADMIN = 8,
+		   KONTOR_ROLE_UNIT = 16, /* another unit of Kontor, or a plugin calling inside this process */
 };
 
 #define KONTOR_USER_SIZE 64
@@ -26,7 +26,7 @@ enum kontor_role { /* a set is a bit mask; each role includes the lesser ones wh
 struct kontor_user {
 	char name[KONTOR_USER_SIZE]; /* "" = nobody */
 	unsigned roles;
-	bool verified;               /* false: named with --as under `approvals = trusted` */
+	bool verified; /* false: named with --as under `approvals = trusted` */
 };
 
 /* operator and approver may view; admin may do everything but internal methods; unit everything. */

@@ -11,6 +11,7 @@
 #include "safefile.h"
 #include "statements.h"
 
+#define UNDO_ROWS 5000   /* rows that one transaction of an undo deletes */
 #define SUMMARY_SIZE 500 /* kontor_approval_new.summary */
 
 int job_file(kontor_job *job, struct stored_file *ret_file, struct kontor_error *err)
@@ -183,8 +184,8 @@ static int delete_some(kontor_conn *tx, void *arg, struct kontor_error *err)
 {
 	struct deletion *deletion = arg;
 	uint64_t deleted = 0;
-	int code = kontor_db_exec(tx, SQL_DELETE_PAYMENTS, KONTOR_PARAMS(P_UINT(deletion->file->safefile_id)), &deleted,
-				  err);
+	int code = kontor_db_exec(tx, SQL_DELETE_PAYMENTS,
+				  KONTOR_PARAMS(P_UINT(deletion->file->safefile_id), P_UINT(UNDO_ROWS)), &deleted, err);
 	deletion->more = deleted == UNDO_ROWS;
 	return code;
 }

@@ -82,8 +82,7 @@
 
 /* ---- taking back ------------------------------------------------------------------------------------------------- */
 
-#define UNDO_ROWS 5000 /* of one transaction */
-#define SQL_DELETE_PAYMENTS "DELETE FROM safefile_payment WHERE safefile_id = ? LIMIT 5000"
+#define SQL_DELETE_PAYMENTS "DELETE FROM safefile_payment WHERE safefile_id = ? LIMIT ?"
 #define SQL_END_PLANNING                                                                                               \
 	"UPDATE safefile SET state = ?, unique_run = NULL, payments = 0, digest = NULL WHERE safefile_id = ?"
 #define SQL_START_CANCELLING                                                                                           \

@@ -21,7 +21,7 @@ BLAME = {
     "leap second": ("occurred_at", ""), "hour 24": ("occurred_at", ""), "time with a blank": ("occurred_at", ""),
     "id 0": ("billing_item_id", "0"), "id 2^63": ("billing_item_id", "2^63"),
     "quoted newline in order": ("order_id", ""), "NUL byte": (None, "NUL"), "Latin-1 bytes": (None, "UTF-8"),
-    "quote inside": (None, "quote"), "text after a quote": (None, "quote"), "100 KB line": (None, "65536"),
+    "quote inside": (None, "quote"), "text after a quote": (None, "quote"), "100 KB line": (None, "64 KiB"),
 }
 
 

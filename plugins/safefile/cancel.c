@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "kontor/approval.h"
 #include "kontor/log.h"
 #include "payout_calls.h"
 #include "safefile.h"
@@ -35,6 +36,8 @@ static int start_cancelling(const struct safefile_plugin *plugin, kontor_request
 		return kontor_request_fail(request, KONTOR_E_CONFLICT,
 					   "safefile %llu is %s: only what is not being published can be cancelled",
 					   (unsigned long long)file->safefile_id, file->state);
+	if (!code)
+		code = kontor_approval_void(tx, SAFEFILE_SUBJECT, file->safefile_id, err);
 	if (!code)
 		code = safefile_submit(tx, JOB_CANCEL, job_id, file->region, kontor_request_user(request)->name,
 				       file->safefile_id, 0, err);

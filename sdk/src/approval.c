@@ -13,6 +13,8 @@
 static const char SQL_VOID_OTHERS[] =
 	"UPDATE approval SET state = 'void' WHERE subject_kind = ? AND subject_id = ? AND "
 	"digest <> ? AND state <> 'void'";
+static const char SQL_VOID_ALL[] =
+	"UPDATE approval SET state = 'void' WHERE subject_kind = ? AND subject_id = ? AND state <> 'void'";
 static const char SQL_SAME_REQUEST[] = "SELECT approval_id FROM approval WHERE subject_kind = ? AND subject_id = ? AND "
 				       "digest = ? AND state <> 'void' ORDER BY approval_id DESC LIMIT 1 FOR UPDATE";
 static const char SQL_ADD_REQUEST[] =
@@ -54,6 +56,11 @@ int kontor_approval_request(kontor_conn *tx, const struct kontor_approval_new *r
 					    P_STRING(request->excluded ? request->excluded : ""),
 					    P_UINT(request->wakes_job_id), P_INT(kontor_now_ms())),
 			      NULL, err);
+}
+
+int kontor_approval_void(kontor_conn *tx, const char *subject_kind, uint64_t subject_id, struct kontor_error *err)
+{
+	return kontor_db_exec(tx, SQL_VOID_ALL, KONTOR_PARAMS(P_STRING(subject_kind), P_UINT(subject_id)), NULL, err);
 }
 
 /* Reads the first row's first column as text; KONTOR_E_NOT_FOUND (no message) when there is none. */
@@ -131,8 +138,8 @@ static int check_decider(const struct locked_request *request, const struct kont
 	if (strcmp(request->state, "void") == 0)
 		return kontor_fail(
 			err, KONTOR_E_DENIED,
-			"approval %llu of %s %llu is void: what was shown has changed since; look at the new "
-			"one with: kontor approval list",
+			"approval %llu of %s %llu is void: what was shown has changed or was taken back; what is open "
+			"now: kontor approval list",
 			id, request->subject_kind, (unsigned long long)request->subject_id);
 	if (strcmp(request->excluded, user->name) == 0)
 		return kontor_fail(err, KONTOR_E_DENIED, "approval %llu: %s made this %s; another user must decide", id,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "db_session.h"
 #include "job_statements.h"
 #include "job_work.h"
 
@@ -67,10 +68,11 @@ static int find_chunks(kontor_conn *conn, uint64_t job_id, struct chunk_candidat
 /* ---- claiming ---- */
 
 /* 1: ours; 0: somebody was faster, or a transaction holds the row. */
-static int claimed(kontor_conn *conn, int rc, uint64_t affected)
+static int claimed(kontor_job_runner *runner, kontor_conn *conn, int rc, uint64_t affected)
 {
 	if (rc && kontor_db_errno(conn) == ER_LOCK_WAIT_TIMEOUT)
 		return 0;
+	runner->claim_in_doubt = rc && conn->lost;
 	return rc ? rc : affected == 1;
 }
 
@@ -79,21 +81,18 @@ static int claim_chunk(kontor_job_runner *runner, kontor_conn *conn, uint64_t jo
 {
 	const struct kontor_job_runner_options *options = &runner->options;
 	uint64_t affected = 0;
-	int rc = kontor_db_exec(conn, SQL_CHUNK_CLAIM,
-				KONTOR_PARAMS(P_STRING(runner->owner), P_UINT(options->instance),
-					      P_UINT(options->lease_ms), P_UINT(job_id), P_UINT(candidate->chunk_no),
-					      P_UINT(candidate->epoch)),
-				&affected, err);
-	rc = claimed(conn, rc, affected);
-	if (rc != 1)
-		return rc;
 	runner->job.stage = STAGE_CHUNKS;
 	runner->job.lease = (struct job_lease){.job_id = job_id,
 					       .is_chunk = true,
 					       .chunk_no = candidate->chunk_no,
 					       .epoch = candidate->epoch + 1,
 					       .lease_ms = options->lease_ms};
-	return 1;
+	int rc = kontor_db_exec(conn, SQL_CHUNK_CLAIM,
+				KONTOR_PARAMS(P_STRING(runner->owner), P_UINT(options->instance),
+					      P_UINT(options->lease_ms), P_UINT(job_id), P_UINT(candidate->chunk_no),
+					      P_UINT(candidate->epoch)),
+				&affected, err);
+	return claimed(runner, conn, rc, affected);
 }
 
 static int claim_job(kontor_job_runner *runner, kontor_conn *conn, const struct job_candidate *candidate,
@@ -101,18 +100,15 @@ static int claim_job(kontor_job_runner *runner, kontor_conn *conn, const struct 
 {
 	const struct kontor_job_runner_options *options = &runner->options;
 	uint64_t affected = 0;
+	runner->job.stage = candidate->stage == STAGE_CHUNKS ? STAGE_FINISH : candidate->stage;
+	runner->job.lease = (struct job_lease){
+		.job_id = candidate->job_id, .epoch = candidate->epoch + 1, .lease_ms = options->lease_ms};
 	int rc = kontor_db_exec(conn, SQL_JOB_CLAIM,
 				KONTOR_PARAMS(P_STRING(runner->owner), P_UINT(options->instance),
 					      P_UINT(options->lease_ms), P_UINT(candidate->job_id),
 					      P_UINT(candidate->epoch), P_STRING(job_stage_name(candidate->stage))),
 				&affected, err);
-	rc = claimed(conn, rc, affected);
-	if (rc != 1)
-		return rc;
-	runner->job.stage = candidate->stage == STAGE_CHUNKS ? STAGE_FINISH : candidate->stage;
-	runner->job.lease = (struct job_lease){
-		.job_id = candidate->job_id, .epoch = candidate->epoch + 1, .lease_ms = options->lease_ms};
-	return 1;
+	return claimed(runner, conn, rc, affected);
 }
 
 static int claim_any(kontor_job_runner *runner, kontor_conn *conn, const struct job_candidate *candidate,
@@ -129,6 +125,22 @@ static int claim_any(kontor_job_runner *runner, kontor_conn *conn, const struct 
 		return claim_job(runner, conn, candidate, err);
 	for (size_t i = 0; rc == 0 && i < len; i++)
 		rc = claim_chunk(runner, conn, candidate->job_id, &chunks[i], err);
+	return rc;
+}
+
+int job_unclaim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error *err)
+{
+	const struct job_lease *lease = &runner->job.lease;
+	struct kontor_param owner = P_STRING(runner->owner), instance = P_UINT(runner->options.instance);
+	int rc = lease->is_chunk
+			 ? kontor_db_exec(conn, SQL_CHUNK_UNCLAIM,
+					  KONTOR_PARAMS(P_UINT(lease->job_id), P_UINT(lease->chunk_no),
+							P_UINT(lease->epoch), owner, instance),
+					  NULL, err)
+			 : kontor_db_exec(conn, SQL_JOB_UNCLAIM,
+					  KONTOR_PARAMS(P_UINT(lease->job_id), P_UINT(lease->epoch), owner, instance),
+					  NULL, err);
+	runner->claim_in_doubt = rc != 0;
 	return rc;
 }
 

@@ -159,6 +159,8 @@ int kontor_job_runner_step(kontor_job_runner *runner, struct kontor_error *err)
 		return rc;
 	if (runner->unsettled)
 		rc = settle(runner, conn, err);
+	else if (runner->claim_in_doubt)
+		rc = job_unclaim(runner, conn, err);
 	if (!rc && !kontor_host_draining(runner->options.host))
 		rc = claim_and_run(runner, &conn, err);
 	kontor_db_release(conn);

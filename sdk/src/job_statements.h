@@ -69,6 +69,13 @@ static const char SQL_FIND_CHUNKS[] =
 	"WHERE job_id = ? AND state = 'running' AND lease_until_ms <= " DB_NOW_MS " ORDER BY chunk_no LIMIT 8) "
 	"UNION ALL (SELECT chunk_no, epoch FROM job_chunk FORCE INDEX (open_chunks) "
 	"WHERE job_id = ? AND state = 'queued' AND run_at_ms <= " DB_NOW_MS " ORDER BY chunk_no LIMIT 8)";
+/* A claim whose answer was lost, taken back: the row has this owner and epoch only if the claim was made. */
+static const char SQL_JOB_UNCLAIM[] =
+	"UPDATE job SET owner = '', lease_until_ms = 0 "
+	"WHERE job_id = ? AND epoch = ? AND owner = ? AND instance = ? AND finished_ms = 0";
+static const char SQL_CHUNK_UNCLAIM[] =
+	"UPDATE job_chunk SET state = 'queued', owner = '', lease_until_ms = 0 "
+	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND owner = ? AND instance = ? AND state = 'running'";
 /* A row that still has an owner was not given back: its runner died or lost its lease. Assignments run left to right. */
 static const char SQL_JOB_CLAIM[] = NOWAIT
 	"UPDATE job j SET j.stage = IF(j.stage = 'chunks', 'finish', j.stage), j.state = 'running', "

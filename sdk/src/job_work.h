@@ -75,6 +75,7 @@ struct kontor_job_runner {
 	struct kontor_param *find_params;
 	kontor_arena *arena;
 	kontor_job job;
+	bool claim_in_doubt; /* of job.lease: the session was lost before the answer */
 
 	/* A step whose end could not be written down, because the database was away. */
 	bool unsettled;
@@ -82,8 +83,11 @@ struct kontor_job_runner {
 	struct kontor_error step_err;
 };
 
-/* Claims a step into runner->job. 1: claimed; 0: nothing to do; negative: the database failed. */
+/* Claims a step into runner->job. 1: claimed; 0: nothing to do; negative: the database failed, perhaps with a claim in
+ * doubt. */
 int job_claim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error *err);
+/* Takes back the claim in doubt, so that nobody waits for the end of a lease that nobody knows of. */
+int job_unclaim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error *err);
 /* Forgets what the job's fields point to. */
 void job_unload(kontor_job *job);
 

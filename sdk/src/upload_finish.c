@@ -203,6 +203,25 @@ int upload_finish(void *self, kontor_job *job, struct kontor_error *err)
 	return kontor_db_transaction(conn, accept_upload, &ending, err);
 }
 
+struct undone {
+	uint64_t upload_id;
+	int code;
+	const char *state, *reason;
+};
+
+static int end_undone(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	const struct undone *undone = arg;
+	/* A refused one's decision stays: it is why. */
+	int rc = undone->code == KONTOR_E_DENIED ? 0
+						 : kontor_approval_void(tx, APPROVAL_SUBJECT, undone->upload_id, err);
+	return rc ? rc
+		  : kontor_db_exec(tx, SQL_END_UNDONE,
+				   KONTOR_PARAMS(P_STRING(undone->state), P_INT(undone->code), P_STRING(undone->reason),
+						 P_UINT(undone->upload_id)),
+				   NULL, err);
+}
+
 /* Nothing of the file counts any more, and nothing of a cancelled upload stays but its own row. Of a refused or failed
  * one the rejects and totals stay: they say what was wrong with it. */
 int upload_undo(void *self, kontor_job *job, struct kontor_error *err)
@@ -225,9 +244,13 @@ int upload_undo(void *self, kontor_job *job, struct kontor_error *err)
 		rc = upload_file_delete(conn, SQL_DELETE_PIECES, upload_id, err);
 	if (rc)
 		return rc;
-	const char *state = code == 0 ? "cancelled" : code == KONTOR_E_DENIED ? "refused" : "failed";
-	return kontor_db_exec(
-		conn, SQL_END_UNDONE,
-		KONTOR_PARAMS(P_STRING(state), P_INT(code), P_STRING(kontor_job_undo_reason(job)), P_UINT(upload_id)),
-		NULL, err);
+	struct undone undone = {
+		.upload_id = upload_id,
+		.code = code,
+		.state = code == 0                 ? "cancelled"
+			 : code == KONTOR_E_DENIED ? "refused"
+						   : "failed",
+		.reason = kontor_job_undo_reason(job),
+	};
+	return kontor_db_transaction(conn, end_undone, &undone, err);
 }

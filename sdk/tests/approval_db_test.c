@@ -196,6 +196,27 @@ static void test_an_approval_shows_who_voted_and_how(void **state)
 	kontor_writer_free(w);
 }
 
+static int void_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	return kontor_approval_void(tx, "safefile", *(uint64_t *)arg, e);
+}
+
+static void test_nobody_decides_about_what_was_taken_back(void **state)
+{
+	(void)state;
+	uint64_t subject = next_subject++, other = next_subject++, found;
+	request(70, subject, shown, 2);
+	request(71, other, shown, 2);
+	assert_int_equal(decide(70, "bob", true), 0);
+	for (int time = 0; time < 2; time++)
+		assert_int_equal(kontor_db_transaction(conn, void_tx, &subject, &err), 0);
+	assert_int_equal(decide(70, "carol", true), KONTOR_E_DENIED);
+	assert_non_null(strstr(err.message, "taken back"));
+	assert_int_equal(state_of(subject, shown), KONTOR_APPROVAL_NONE);
+	assert_int_equal(kontor_approval_find(conn, "safefile", subject, &found, &err), KONTOR_E_NOT_FOUND);
+	assert_int_equal(state_of(other, shown), KONTOR_APPROVAL_PENDING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_a_change_voids_what_was_approved),
 		cmocka_unit_test(test_repeating_a_request_keeps_its_votes),
 		cmocka_unit_test(test_one_refusal_decides),
+		cmocka_unit_test(test_nobody_decides_about_what_was_taken_back),
 		cmocka_unit_test(test_an_approval_shows_who_voted_and_how),
 	};
 	db = test_database_open();

@@ -3,7 +3,10 @@
  * What must hold when runners die, stand still or lose their database session at any moment: nothing lost, nothing
  * twice.
  */
+#include <dlfcn.h>
+#include <mysql.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "job_fixture.h"
@@ -222,6 +225,40 @@ static void test_an_ending_that_could_not_be_written_is_written_when_the_databas
 	kontor_job_runner_free(runner);
 	kontor_db_close(db);
 	db = main_db;
+}
+
+/* ---- a claim whose answer is lost ---- */
+
+static atomic_int answers_left = -1; /* statements until one is carried out, but its answer does not arrive */
+
+/* Stands before the library's own: the statement reaches the server, then the line is cut. */
+__attribute__((visibility("default"))) int STDCALL mysql_stmt_execute(MYSQL_STMT *stmt)
+{
+	int (*execute)(MYSQL_STMT *) = (int (*)(MYSQL_STMT *))dlsym(RTLD_NEXT, "mysql_stmt_execute");
+	int rc = execute(stmt);
+	if (atomic_load(&answers_left) < 0 || atomic_fetch_sub(&answers_left, 1) > 0)
+		return rc;
+	shutdown(mysql_get_socket(stmt->mysql), SHUT_RDWR);
+	return execute(stmt);
+}
+
+static void test_a_claim_whose_answer_was_lost_idles_nobody(void **state)
+{
+	(void)state;
+	kontor_job_runner *runner = new_runner("u@m", 1, 60000);
+	submit(1, NULL);
+	for (int stage = 0; stage < 2; stage++) { /* the claim of the plan, then of a chunk */
+		atomic_store(&answers_left, stage ? 2 : 1);
+		assert_int_equal(kontor_job_runner_step(runner, &err), KONTOR_E_UNAVAILABLE);
+		assert_int_equal(query_int(stage ? "SELECT COUNT(*) FROM job_chunk WHERE owner <> ''"
+						 : "SELECT COUNT(*) FROM job WHERE owner <> ''"),
+				 1);
+		assert_int_equal(kontor_job_runner_step(runner, &err), 1);
+		assert_int_equal(query_int("SELECT losses FROM job"), 0);
+	}
+	run_dry(runner, 30);
+	assert_whole(1, 4);
+	kontor_job_runner_free(runner);
 }
 
 /* ---- a runner that stands still ---- */
@@ -455,6 +492,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(test_processes_killed_at_random_lose_and_double_nothing),
 		test(test_sessions_killed_at_random_lose_and_double_nothing),
+		test(test_a_claim_whose_answer_was_lost_idles_nobody),
 		test(test_an_ending_that_could_not_be_written_is_written_when_the_database_is_back),
 		test(test_a_runner_whose_lease_was_taken_over_cannot_commit),
 		test(test_a_runner_that_stood_still_cannot_commit_after_the_undo),

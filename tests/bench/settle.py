@@ -24,10 +24,8 @@ def timed(function, *arguments, **options):
 def bare_load(kontor, folder):
     kontor.sql("CREATE DATABASE IF NOT EXISTS bare; CREATE TABLE bare.billing_item LIKE kontor.billing_item")
     path = pathlib.Path(folder) / "bare.tsv"
-    rows = kontor.sql("SELECT * FROM billing_item ORDER BY upload_id, line_no")
-    path.write_text("\n".join("\t".join(row) for row in rows) + "\n", encoding="utf-8", errors="surrogateescape")
-    return timed(kontor.sql, f"SET SESSION sql_mode=''; LOAD DATA LOCAL INFILE '{path}' INTO TABLE bare.billing_item "
-                             "CHARACTER SET binary")
+    kontor.sql(f"SELECT * INTO OUTFILE '{path}' CHARACTER SET binary FROM billing_item ORDER BY upload_id, line_no")
+    return timed(kontor.sql, f"LOAD DATA LOCAL INFILE '{path}' INTO TABLE bare.billing_item CHARACTER SET binary")
 
 
 def main():

@@ -466,6 +466,20 @@ static void test_a_refused_approval_takes_the_upload_back(void **state)
 	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), 0);
 }
 
+static void test_an_upload_cancelled_while_it_waits_can_no_longer_be_approved(void **state)
+{
+	(void)state;
+	struct answer sent = send_for_approval();
+	struct decision late = {.user = {.name = "bob", .roles = KONTOR_ROLE_APPROVER}, .give = true};
+	ok(kontor_approval_find(conn, "upload", sent.upload_id, &late.approval_id, &err));
+	ok(kontor_db_transaction(conn, cancel_tx, &sent.job_id, &err));
+	run_jobs();
+	assert_state(sent.upload_id, "cancelled");
+	assert_int_equal(kontor_db_transaction(conn, decide_tx, &late, &err), KONTOR_E_DENIED);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM approval WHERE state <> 'void'"), 0);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +497,7 @@ int main(void)
 		cmocka_unit_test_setup(test_verdicts_that_do_not_add_up_are_never_accepted, reset),
 		cmocka_unit_test_setup(test_a_dry_run_gives_verdicts_and_stores_nothing, reset),
 		cmocka_unit_test_setup(test_an_upload_that_needs_approval_waits_for_another_user, reset),
+		cmocka_unit_test_setup(test_an_upload_cancelled_while_it_waits_can_no_longer_be_approved, reset),
 		cmocka_unit_test_setup(test_a_refused_approval_takes_the_upload_back, reset),
 	};
 	return cmocka_run_group_tests(tests, start, stop);

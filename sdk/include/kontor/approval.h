@@ -32,6 +32,10 @@ struct kontor_approval_new {
  * the same subject and digest changes nothing. */
 int kontor_approval_request(kontor_conn *tx, const struct kontor_approval_new *request, struct kontor_error *err);
 
+/* Nothing is left to decide: the subject was cancelled or has failed. Its requests become void, also those that were
+ * given; who decides then is told so. In the caller's transaction; safe to repeat. */
+int kontor_approval_void(kontor_conn *tx, const char *subject_kind, uint64_t subject_id, struct kontor_error *err);
+
 enum kontor_approval_state {
 	KONTOR_APPROVAL_NONE,
 	KONTOR_APPROVAL_PENDING,

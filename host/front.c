@@ -282,8 +282,7 @@ static void on_message(struct front *front, struct message *message)
 	}
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------
- */
+/* ---- the loop ---- */
 
 static void serve_callers(struct front *front, void *socket)
 {
@@ -351,8 +350,7 @@ static void *front_main(void *arg)
 	return NULL;
 }
 
-/* ---- start and stop, in the main thread ---------------------------------------------------------------------------
- */
+/* ---- start and stop, in the main thread ---- */
 
 static void *open_socket(void *zmq, int type)
 {

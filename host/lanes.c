@@ -146,8 +146,7 @@ static void *lane_main(void *arg)
 	return NULL;
 }
 
-/* ---- which kinds run where ------------------------------------------------------------------------------------------
- */
+/* ---- which kinds run where ---- */
 
 static int add_kind(struct lanes *lanes, const struct kontor_job_kind *kind, void *self, const char *plugin,
 		    struct kontor_error *err)

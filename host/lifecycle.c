@@ -199,8 +199,7 @@ static const struct stage {
 };
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
 
-/* ---- signals
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- signals ---- */
 
 static const char drain_timeout_line[] = "<3>level=error event=\"drain timed out\" effect=\"exits at once; jobs go on "
 					 "at their checkpoints after the next start\"\n";

@@ -101,8 +101,7 @@ void unit_database_close(struct unit *unit)
 	unit->db = kontor_db_close(unit->db);
 }
 
-/* ---- --migrate
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- --migrate ---- */
 
 static int make_database(const struct kontor_db_options *admin, const char *name, struct kontor_error *err)
 {

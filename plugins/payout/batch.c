@@ -77,8 +77,7 @@ static int move_payouts(struct move *move, const char *payout_sql, const char *a
 	return code;
 }
 
-/* ---- into a file ----------------------------------------------------------------------------------------------------
- */
+/* ---- into a file ---- */
 
 static int refuse(const struct move *move, const kontor_rows *rows, int code, const char *why)
 {
@@ -224,8 +223,7 @@ int payout_batch(void *self, kontor_request *request)
 	return code;
 }
 
-/* ---- and out again
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- and out again ---- */
 
 static int collect_batched(struct move *move, int64_t limit)
 {

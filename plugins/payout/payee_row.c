@@ -82,8 +82,7 @@ static bool check_text(struct kontor_row *row, enum payee_column column, struct 
 	return false;
 }
 
-/* ---- the row ------------------------------------------------------------------------------------------------------
- */
+/* ---- the row ---- */
 
 static bool read_key(const struct kontor_upload *upload, struct kontor_row *row, struct payee *payee)
 {

@@ -32,8 +32,7 @@
 /* upload, limit */
 #define SQL_PAYEE_UNDO "DELETE FROM payee WHERE upload_id = ? AND state IN ('pending', 'waiting') LIMIT ?"
 
-/* ---- runs ---------------------------------------------------------------------------------------------------------
- */
+/* ---- runs ---- */
 
 #define SQL_RUN_COLUMNS "SELECT run_id, region, window_no, kind, state, job_id, payouts, items, generation FROM run "
 #define SQL_RUN_BY_ID SQL_RUN_COLUMNS "WHERE run_id = ?"
@@ -57,8 +56,7 @@
 	"WHERE run_id = ? AND generation = ? AND state <> 'balanced'"
 #define SQL_RUN_LOCK "SELECT generation FROM run WHERE run_id = ? AND state = 'planning' FOR UPDATE"
 
-/* ---- chunks: borders ------------------------------------------------------------------------------------------------
- */
+/* ---- chunks: borders ---- */
 
 /* The shop of the n-th item (open carry) from shop ? on. Without FORCE INDEX the optimiser sorted: 15 times slower.
  * region, window, from, n */
@@ -71,8 +69,7 @@
 	"AND shop_user_id >= ? ORDER BY shop_user_id LIMIT 1 OFFSET ?"
 #define SQL_WINDOW_HAS_CLAIMS "SELECT 1 FROM claim WHERE region = ? AND window_no = ? LIMIT 1"
 
-/* ---- chunks: reading, in primary-key order --------------------------------------------------------------------------
- */
+/* ---- chunks: reading, in primary-key order ---- */
 
 /* region, window, from, to */
 #define SQL_ITEMS                                                                                                      \
@@ -92,8 +89,7 @@
 	"SELECT shop_user_id, currency, from_run, amount_minor FROM carry FORCE INDEX (by_state) "                     \
 	"WHERE region = ? AND to_run = 0 AND shop_user_id BETWEEN ? AND ? AND from_run <> ?"
 
-/* ---- chunks: storing ------------------------------------------------------------------------------------------------
- */
+/* ---- chunks: storing ---- */
 
 /* run, region, shop, currency, from_run */
 #define SQL_CARRY_CONSUME                                                                                              \
@@ -114,8 +110,7 @@
 	"INSERT INTO ledger_entry (ledger_tx_id, leg, account, shop_user_id, currency, debit_minor, credit_minor) "    \
 	"VALUES (?,?,?,?,?,?,?)"
 
-/* ---- taking a run back: what one chunk stored
- * ------------------------------------------------------------------------ */
+/* ---- taking a run back: what one chunk stored ---- */
 
 #define SQL_CHUNKS_OF_RUN                                                                                              \
 	"SELECT chunk_no, currency, shop_from, shop_to FROM run_chunk WHERE run_id = ? ORDER BY chunk_no, currency"
@@ -136,8 +131,7 @@
 #define SQL_LEDGER_TX_DELETE "DELETE FROM ledger_tx WHERE kind = 'settle' AND ref_run = ? AND ref_chunk = ?"
 #define SQL_RUN_CHUNK_DELETE "DELETE FROM run_chunk WHERE run_id = ? AND chunk_no = ? AND currency = ?"
 
-/* ---- control
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- control ---- */
 
 #define SQL_CONTROL_CHUNKS                                                                                             \
 	"SELECT currency, payouts, items, items_minor, carry_in_minor, payouts_minor, held_minor, carried_minor, "     \
@@ -151,8 +145,7 @@
 	"FROM ledger_tx t JOIN ledger_entry e USING (ledger_tx_id) WHERE t.kind = 'settle' AND t.ref_run = ? "         \
 	"GROUP BY e.currency HAVING SUM(e.debit_minor) <> SUM(e.credit_minor)"
 
-/* ---- lists
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- lists ---- */
 
 #define SQL_PAYOUT_COLUMNS                                                                                             \
 	"SELECT p.payout_id, p.run_id, p.shop_user_id, p.currency, p.items, p.gross_minor, p.fees_minor, "             \
@@ -179,8 +172,7 @@
 #define SQL_PAYOUT_EVENTS                                                                                              \
 	"SELECT seq, at_ms, from_state, to_state, user, reason FROM payout_event WHERE payout_id = ? ORDER BY seq"
 
-/* ---- safefile
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- safefile ---- */
 
 #define SQL_RUN_READY "SELECT COUNT(*) FROM payout WHERE run_id = ? AND state = 'ready' AND net_minor > 0"
 /* run, currency, currency, shop, safefile, limit */

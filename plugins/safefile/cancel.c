@@ -65,8 +65,7 @@ int safefile_cancel(void *self, kontor_request *request)
 	return code ? code : answer(request, file.safefile_id, cancel_job ? (uint64_t)cancel_job : file.job_id);
 }
 
-/* ---- the job
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the job ---- */
 
 static int planned(kontor_conn *tx, void *arg, struct kontor_error *err)
 {

@@ -223,8 +223,7 @@ static int take_value(struct checker *c, enum pain001_field field)
 	}
 }
 
-/* ---- one transaction ----------------------------------------------------------------------------------------------
- */
+/* ---- one transaction ---- */
 
 /* EPC217-08, written down a second time on purpose. */
 static int in_charset(struct checker *c, const char *what, const char *value)
@@ -499,8 +498,7 @@ static void on_error(void *arg, xmlErrorPtr error)
 	(void)arg, (void)error; /* parse_all() reports the parser's last error */
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------
- */
+/* ---- the file ---- */
 
 /* The files that Kontor writes have no markup that begins with "<!": neither a DOCTYPE (with its entities) nor comments
  * and CDATA, in which a bank's parser and ours could differ. Refused before the parser sees them. */

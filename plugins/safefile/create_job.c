@@ -172,8 +172,7 @@ int create_finish(void *self, kontor_job *job, struct kontor_error *err)
 	return code;
 }
 
-/* ---- taking it back
- * -------------------------------------------------------------------------------------------------- */
+/* ---- taking it back ---- */
 
 struct deletion {
 	const struct stored_file *file;

@@ -36,8 +36,7 @@ struct planner {
 	uint64_t payments_total;
 };
 
-/* ---- checkpoint
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- checkpoint ---- */
 
 static void write_position(const struct planner *p, kontor_writer *w)
 {
@@ -86,8 +85,7 @@ static int checkpoint(kontor_conn *tx, const struct planner *p, struct kontor_er
 	return code;
 }
 
-/* ---- one row of payout.payable --------------------------------------------------------------------------------------
- */
+/* ---- one row of payout.payable ---- */
 
 static int add_unpayable(struct planner *p, const struct payment *payment, const char *reason, struct kontor_error *err)
 {
@@ -170,8 +168,7 @@ static int add_row(struct planner *p, const msgpack_object *row, struct kontor_e
 	return add_payment(p, &payment, err);
 }
 
-/* ---- pages
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- pages ---- */
 
 static int take_pending(struct planner *p, struct kontor_error *err)
 {
@@ -229,8 +226,7 @@ static int plan_pages(struct planner *p, struct kontor_error *err)
 	return code;
 }
 
-/* ---- the end of planning
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the end of planning ---- */
 
 static int insert_part(kontor_conn *tx, const struct stored_file *file, unsigned part_no, uint64_t payments,
 		       struct kontor_error *err)

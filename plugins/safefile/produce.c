@@ -69,8 +69,7 @@ int produce_part(kontor_conn *conn, int folder_fd, const struct stored_file *fil
 	return code;
 }
 
-/* ---- all of a safefile ---------------------------------------------------------------------------------------------
- */
+/* ---- all of a safefile ---- */
 
 struct producer {
 	kontor_chunk *chunk;

@@ -69,8 +69,7 @@ int publication_open(kontor_conn *conn, const struct stored_file *file, const st
 	return 0;
 }
 
-/* ---- data files
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- data files ---- */
 
 static int check_file(struct publication *p, const struct stored_part *part, struct kontor_error *err)
 {
@@ -104,8 +103,7 @@ int publication_check(struct publication *p, struct kontor_error *err)
 	return code;
 }
 
-/* ---- manifest
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- manifest ---- */
 
 static int write_small(struct publication *p, int folder_fd, const char *name, const void *data, size_t size,
 		       struct kontor_error *err)

@@ -17,8 +17,7 @@
 
 #define WAIT_FOR_OTHER_MS 2000 /* one profile publishes one safefile after the other */
 
-/* ---- conditions ----------------------------------------------------------------------------------------------------
- */
+/* ---- conditions ---- */
 
 static int count_approvals(kontor_conn *conn, uint64_t safefile_id, const uint8_t *digest, unsigned *ret_count,
 			   struct kontor_error *err)
@@ -81,8 +80,7 @@ static int require_approvals(kontor_conn *conn, const struct stored_file *file, 
 		(unsigned long long)file->safefile_id, file->user);
 }
 
-/* ---- the request ---------------------------------------------------------------------------------------------------
- */
+/* ---- the request ---- */
 
 static int start_job(const struct safefile_plugin *plugin, kontor_request *request, const struct stored_file *file,
 		     uint64_t *ret_job_id)
@@ -133,8 +131,7 @@ int safefile_publish(void *self, kontor_request *request)
 				   file.safefile_id, job_id, err);
 }
 
-/* ---- the job
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the job ---- */
 
 struct publisher {
 	kontor_job *job;
@@ -284,8 +281,7 @@ int publish_finish(void *self, kontor_job *job, struct kontor_error *err)
 	return code;
 }
 
-/* ---- taking it back
- * -------------------------------------------------------------------------------------------------- */
+/* ---- taking it back ---- */
 
 static int start_unpublishing(kontor_conn *tx, void *arg, struct kontor_error *err)
 {

@@ -26,8 +26,7 @@ static const struct kontor_conf_row conf[] = {
 	 .help = "Folder of the safefiles, one folder per profile in it; empty: safefiles in the state folder."},
 };
 
-/* ---- methods
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- methods ---- */
 
 static const struct kontor_arg create_args[] = {
 	{.name = "region", .type = KONTOR_ARG_REGION, .help = "Region of the run; needed with window."},
@@ -134,8 +133,7 @@ static const struct kontor_job_kind job_kinds[] = {
 	 .finish = cancel_finish},
 };
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 static int start(void *self, kontor_host *host, struct kontor_error *err)
 {

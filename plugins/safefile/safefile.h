@@ -59,8 +59,7 @@ void safefile_unique_run(const char *profile, uint64_t run_id, char *out, size_t
 int safefile_submit(kontor_conn *tx, const char *kind, uint64_t job_id, const char *region, const char *user,
 		    uint64_t safefile_id, uint64_t ready, struct kontor_error *err);
 
-/* ---- the other methods and jobs ------------------------------------------------------------------------------------
- */
+/* ---- the other methods and jobs ---- */
 
 int safefile_publish(void *self, kontor_request *request);
 int publish_plan(void *self, kontor_job *job, struct kontor_error *err);

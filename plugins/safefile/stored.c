@@ -215,8 +215,7 @@ int stored_digest(const struct stored_file *file, const struct stored_part *part
 	return 0;
 }
 
-/* ---- payments ------------------------------------------------------------------------------------------------------
- */
+/* ---- payments ---- */
 
 static int next_payment(void *arg, const struct payment **ret_payment, struct kontor_error *err)
 {

@@ -10,8 +10,7 @@
 
 #define WRITER_IDLE_MS (INT64_C(7) * 86400000) /* a thread that returns after this time registers again */
 
-/* ---- obstacles -----------------------------------------------------------------------------------------------------
- */
+/* ---- obstacles ---- */
 
 static int find_older_items(kontor_conn *conn, const char *region, uint32_t window, struct obstacle *obstacle,
 			    struct kontor_error *err)
@@ -117,8 +116,7 @@ int close_find_obstacle(struct settlement *self, kontor_conn *conn, const struct
 	return rc;
 }
 
-/* ---- the fence
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the fence ---- */
 
 static int move_region(kontor_conn *tx, const struct kontor_region *region, uint32_t open_from,
 		       struct kontor_error *err)

@@ -43,8 +43,7 @@ static int read_params(struct settlement *self, kontor_job *job, struct closing 
 	return 0;
 }
 
-/* ---- plan
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- plan ---- */
 
 static int add_the_chunk(kontor_conn *tx, void *arg, struct kontor_error *err)
 {
@@ -59,8 +58,7 @@ static int plan(void *self, kontor_job *job, struct kontor_error *err)
 	return kontor_db_transaction(kontor_job_db(job), add_the_chunk, job, err);
 }
 
-/* ---- chunk
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- chunk ---- */
 
 static int checkpoint_epoch(kontor_conn *tx, const struct closing *closing, uint64_t epoch, struct kontor_error *err)
 {
@@ -236,8 +234,7 @@ static int fence_and_count(void *self, kontor_job *job, kontor_chunk *chunk, str
 	return rc ? rc : kontor_db_transaction(conn, chunk_done, &closing, err);
 }
 
-/* ---- finish
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- finish ---- */
 
 static int take_result(void *arg, uint32_t chunk_no, const msgpack_object *result, struct kontor_error *err)
 {
@@ -340,8 +337,7 @@ static int finish(void *self, kontor_job *job, struct kontor_error *err)
 	return rc ? rc : kontor_db_transaction(kontor_job_db(job), freeze, &closing, err);
 }
 
-/* ---- undo
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- undo ---- */
 
 static int reopen(kontor_conn *tx, void *arg, struct kontor_error *err)
 {

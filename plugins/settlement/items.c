@@ -48,8 +48,7 @@ void item_decide(struct item *item, enum kontor_verdict verdict, int column, con
 	item->column = column;
 }
 
-/* ---- bad fields: the rule, then the value, shortened and printable -------------------------------------------------
- */
+/* ---- bad fields: the rule, then the value, shortened and printable ---- */
 
 #define SHOWN_BYTES 40
 #define SHOWN_SIZE (SHOWN_BYTES * 4 + 8)
@@ -258,8 +257,7 @@ int item_read(struct item *item, const struct kontor_region *region, const struc
 	return item_identify(item, err);
 }
 
-/* ---- comparing ------------------------------------------------------------------------------------------------------
- */
+/* ---- comparing ---- */
 
 static void describe_origin(const struct stored_item *stored, char *out, size_t size)
 {

@@ -122,8 +122,7 @@ static int read_item(struct item *item, const struct kontor_region *region, cons
 	return item_read(item, region, &fields, arena, err);
 }
 
-/* ---- repeats inside one call: as in a file
- * ---------------------------------------------------------------------------- */
+/* ---- repeats inside one call: as in a file ---- */
 
 static int by_identity_and_line(const void *a, const void *b)
 {

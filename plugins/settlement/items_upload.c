@@ -69,8 +69,7 @@ static int accept_upload(void *self, kontor_conn *tx, const struct kontor_upload
 			      KONTOR_PARAMS(P_STRING(upload->region->code), P_UINT(upload->upload_id)), NULL, err);
 }
 
-/* ---- undo: window by window, a bounded number of items in each transaction
- * ------------------------------------------- */
+/* ---- undo: window by window, a bounded number of items in each transaction ---- */
 
 struct undo_page {
 	const struct kontor_upload *upload;

@@ -43,8 +43,7 @@ struct kontor_client {
 	struct thread_sockets *threads;
 };
 
-/* ---- the directory ------------------------------------------------------------------------------------------------
- */
+/* ---- the directory ---- */
 
 static void close_thread(struct thread_sockets *thread)
 {

@@ -131,8 +131,7 @@ const char *__asan_default_options(void)
 	return "allocator_may_return_null=1";
 }
 
-/* ---- against msgpack-c --------------------------------------------------------------------------------------------
- */
+/* ---- against msgpack-c ---- */
 
 static bool oracle_uint(const msgpack_object *o, uint64_t limit)
 {

@@ -95,8 +95,7 @@ bool command_line_flag(const struct command_line *line, const char *name);
 void command_line_put(const struct command_line *line, kontor_writer *args);
 void command_print_synopsis(const struct command *command);
 
-/* ---- method_call.c ------------------------------------------------------------------------------------------------
- */
+/* ---- method_call.c ---- */
 
 /* Says the error on stderr and gives the exit code of its class. */
 int report_error(const struct kontor_error *err);
@@ -113,8 +112,7 @@ int call_quietly(struct cli *cli, const char *method, kontor_writer *args, const
 /* A writer with its map open; ends the program when out of memory. */
 kontor_writer *new_args(void);
 
-/* ---- run_method.c: commands that are one method --------------------------------------------------------------------
- */
+/* ---- run_method.c: commands that are one method ---- */
 
 int run_object(struct cli *cli, const struct command_line *line);
 int run_list(struct cli *cli, const struct command_line *line);        /* turns pages */

@@ -8,8 +8,7 @@
 #define COLUMN_WIDTH_LIMIT 48
 #define NEST_INDENT 2
 
-/* ---- msgpack and JSON ---------------------------------------------------------------------------------------------
- */
+/* ---- msgpack and JSON ---- */
 
 /* Ids exceed 2^53, which JSON readers round: they are strings of digits. */
 static bool is_id(const char *key)
@@ -141,8 +140,7 @@ bool write_json(kontor_writer *w, const json_t *value)
 	return ok;
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 static void print_json_line(const json_t *value)
 {
@@ -189,8 +187,7 @@ static void print_padded(const char *text, int width, bool right)
 		printf("%*s", blanks, "");
 }
 
-/* ---- tables --------------------------------------------------------------------------------------------------------
- */
+/* ---- tables ---- */
 
 void table_begin(struct table *table, const struct cli *cli, const char *columns)
 {
@@ -283,8 +280,7 @@ void table_end(struct table *table)
 		puts("(none)");
 }
 
-/* ---- one object -----------------------------------------------------------------------------------------------------
- */
+/* ---- one object ---- */
 
 static void print_for_people(const json_t *object, int indent);
 

@@ -158,8 +158,7 @@ uint64_t source_file_read(const struct source *s)
 	return s->file_read - (s->have - s->at);
 }
 
-/* ---- each returns the bytes it gave, or -1 for a broken file --------------------------------------------------------
- */
+/* ---- each returns the bytes it gave, or -1 for a broken file ---- */
 
 static ssize_t take_plain(struct source *s, unsigned char *out, size_t size)
 {

@@ -23,8 +23,7 @@ static const struct kontor_region region = {
 static kontor_host *host;
 static struct kontor_error err;
 
-/* ---- calling ------------------------------------------------------------------------------------------------------
- */
+/* ---- calling ---- */
 
 static const struct kontor_method *method_named(const char *name)
 {
@@ -141,8 +140,7 @@ static int begin(void **state)
 	return 0;
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------------
- */
+/* ---- tests ---- */
 
 static void test_payable_pages_hold_every_ready_payout_once(void **state)
 {

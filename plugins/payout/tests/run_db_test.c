@@ -77,8 +77,7 @@ static int begin(void **state)
 	return 0;
 }
 
-/* ---- chunks -------------------------------------------------------------------------------------------------------
- */
+/* ---- chunks ---- */
 
 static struct shop_range range_of(uint32_t chunk_no, uint64_t from, uint64_t to)
 {
@@ -133,8 +132,7 @@ static void run_chunks(bool has_claims)
 	}
 }
 
-/* ---- the same by SQL ------------------------------------------------------------------------------------------------
- */
+/* ---- the same by SQL ---- */
 
 static void create_expected(void)
 {
@@ -193,8 +191,7 @@ static int check(const struct settlement_window *window, struct kontor_error *er
 	return control_check(conn, &run, window, &totals, err);
 }
 
-/* ---- tests
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- tests ---- */
 
 static void test_every_payout_equals_its_recomputation_by_sql(void **state)
 {

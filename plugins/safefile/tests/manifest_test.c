@@ -173,8 +173,7 @@ static void test_the_digest_covers_hashes_counts_and_sums(void **state)
 	parts[1].written = true;
 }
 
-/* ---- files and the chain
- * --------------------------------------------------------------------------------------------- */
+/* ---- files and the chain ---- */
 
 static struct data_file out;
 

@@ -159,8 +159,7 @@ static char *damaged(const char *after, const char *from, const char *to)
 #define SET(field, text) snprintf((field), sizeof(field), "%s", (text))
 #define assert_caught(xml, words) assert_non_null(strstr(judge(xml), words))
 
-/* ---- writing --------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static void test_the_official_schema_accepts_the_file(void **state)
 {
@@ -237,8 +236,7 @@ static void test_rows_that_are_not_those_of_the_totals_make_no_file(void **state
 	assert_int_equal(faccessat(folder_fd, FILE_NAME, F_OK, 0), -1); /* and nothing is left on the disk */
 }
 
-/* ---- damage: counts and sums
- * ------------------------------------------------------------------------------------------ */
+/* ---- damage: counts and sums ---- */
 
 static void test_wrong_counts_are_caught(void **state)
 {
@@ -283,8 +281,7 @@ static void test_more_decimals_than_the_currency_has_are_caught(void **state)
 	assert_caught(damaged(NULL, ">123.45<", ">123.450<"), "has 3 decimals, 2 are allowed");
 }
 
-/* ---- damage: ids, names, accounts ----------------------------------------------------------------------------------
- */
+/* ---- damage: ids, names, accounts ---- */
 
 static void test_an_end_to_end_id_that_is_there_twice_is_caught(void **state)
 {
@@ -344,8 +341,7 @@ static void test_another_name_currency_date_or_debtor_is_caught(void **state)
 	assert_caught(damaged(NULL, "<MmbId>7171", "<MmbId>7172"), "MmbId is \"7172\"");
 }
 
-/* ---- damage: structure
- * ------------------------------------------------------------------------------------------------- */
+/* ---- damage: structure ---- */
 
 static void test_missing_elements_are_caught(void **state)
 {

@@ -171,8 +171,7 @@ static bool chain_on_disk(void)
 	return access(path, F_OK) == 0;
 }
 
-/* ---- tests
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void test_a_data_file_that_is_written_again_has_the_same_bytes(void **state)
 {
@@ -332,8 +331,7 @@ static void test_another_manifest_in_the_folder_stops_everything(void **state)
 	close(fd);
 }
 
-/* ---- set-up
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- set-up ---- */
 
 static int clear_profile_folder(void **state)
 {

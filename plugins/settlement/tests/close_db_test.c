@@ -26,8 +26,7 @@ static int clean(void **state)
 	return 0;
 }
 
-/* ---- jobs
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- jobs ---- */
 
 static kontor_job_runner *runner_new(kontor_host *runner_host)
 {
@@ -80,8 +79,7 @@ static struct kontor_job_info run_until(uint64_t job_id, const char *state)
 	return info;
 }
 
-/* ---- calls
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- calls ---- */
 
 enum { EARLY = 1, WAIT = 2 };
 
@@ -175,8 +173,7 @@ static void assert_added(const char *order, const char *at, const char *window, 
 #define IN_W44 "2026-10-28T00:00:00Z"
 #define IN_W45 "2026-11-03T10:00:00Z"
 
-/* ---- tests
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- tests ---- */
 
 static void test_a_close_freezes_the_totals_and_takes_empty_older_windows_along(void **state)
 {
@@ -283,8 +280,7 @@ static void test_a_cancelled_close_opens_the_window_again(void **state)
 	chunk_free(chunk);
 }
 
-/* ---- the fence, with a transaction that is open on another session
- * ------------------------------------------------------- */
+/* ---- the fence, with a transaction that is open on another session ---- */
 
 static struct slow_insert {
 	struct chunk *chunk;
@@ -390,8 +386,7 @@ static void test_a_close_counts_what_a_service_committed_while_it_began(void **s
 	chunk_free(chunk);
 }
 
-/* ---- many writers while windows close
- * ------------------------------------------------------------------------------------- */
+/* ---- many writers while windows close ---- */
 
 #define WRITER_THREADS 12
 static atomic_bool writers_stop;
@@ -447,8 +442,7 @@ static void test_every_item_is_in_exactly_one_window_and_in_its_frozen_totals(vo
 	assert_true(sql_int("SELECT COUNT(*) FROM billing_item WHERE late = 1") > 10);
 }
 
-/* ---- kill -9
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- kill -9 ---- */
 
 static void run_until_killed(void)
 {
@@ -496,8 +490,7 @@ static void test_a_close_killed_at_any_moment_ends_with_the_same_totals(void **s
 	print_message("           killed between fence and totals: %u of 40\n", killed_while_closing);
 }
 
-/* ---- settling
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- settling ---- */
 
 static void test_a_window_is_settled_by_one_run(void **state)
 {

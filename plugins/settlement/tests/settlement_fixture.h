@@ -37,8 +37,7 @@ static void check(int rc)
 		fail_msg("%s: %s", kontor_code_name(rc), err.message);
 }
 
-/* ---- a peer in place of idgen: the same wire, ids from a counter
- * ------------------------------------------------------ */
+/* ---- a peer in place of idgen: the same wire, ids from a counter ---- */
 
 static atomic_bool ids_stop;
 static pthread_t ids_thread;
@@ -91,8 +90,7 @@ static void *ids_run(void *router)
 	return NULL;
 }
 
-/* ---- set-up
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- set-up ---- */
 
 static int fixture_open(void **state)
 {
@@ -130,8 +128,7 @@ static int fixture_close(void **state)
 	return 0;
 }
 
-/* ---- SQL
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- SQL ---- */
 
 UNUSED static int64_t sql_int(const char *sql)
 {
@@ -153,8 +150,7 @@ UNUSED static void sql_run(const char *sql)
 	kontor_db_release(conn);
 }
 
-/* ---- an upload's chunk
- * ------------------------------------------------------------------------------------------------- */
+/* ---- an upload's chunk ---- */
 
 #define CHUNK_LIMIT 2000
 
@@ -242,8 +238,7 @@ UNUSED static size_t chunk_count(const struct chunk *chunk, enum kontor_verdict 
 	return count;
 }
 
-/* ---- methods, as the host runs them
- * ------------------------------------------------------------------------------------- */
+/* ---- methods, as the host runs them ---- */
 
 static const struct kontor_method *find_method(const char *name)
 {

@@ -265,8 +265,7 @@ static void test_stored_bounds_decide_and_neighbours_fit_to_them(void **state)
 	chunk_free(chunk);
 }
 
-/* ---- settlement.add_items
- * --------------------------------------------------------------------------------------------- */
+/* ---- settlement.add_items ---- */
 
 static void put_item(kontor_writer *w, const char *order, int64_t minor, uint64_t id)
 {
@@ -361,8 +360,7 @@ static void test_services_get_a_verdict_for_each_item_in_order(void **state)
 	kontor_body_free(body);
 }
 
-/* ---- settlement.find, settlement.windows
- * ------------------------------------------------------------------------------- */
+/* ---- settlement.find, settlement.windows ---- */
 
 static size_t found(const char *key, const char *value, uint64_t number, int64_t limit, char *cursor, size_t size)
 {

@@ -54,8 +54,7 @@ static void execute(const char *sql)
 	ok(kontor_db_exec(conn, sql, KONTOR_NO_PARAMS, NULL, &err));
 }
 
-/* ---- the kind: rows of a table (id, amount_minor), amounts are integers --------------------------------------------
- */
+/* ---- the kind: rows of a table (id, amount_minor), amounts are integers ---- */
 
 static struct test_kind {
 	bool approval;           /* another user must agree */

@@ -44,8 +44,7 @@ int kontor_call(kontor_client *client, const char *method, kontor_writer *args,
 /* 32 hex digits from getrandom(2); out >= 33 bytes; returns out. */
 char *kontor_random_key(char *out);
 
-/* ---- the envelope; used by the host's front, the client and tests --------------------------------------------------
- */
+/* ---- the envelope; used by the host's front, the client and tests ---- */
 
 enum kontor_frame_kind {
 	KONTOR_FRAME_REQUEST = 1,

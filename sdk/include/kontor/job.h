@@ -139,8 +139,7 @@ int kontor_job_done(kontor_conn *tx, kontor_job *job, const void *result, size_t
 int kontor_job_results(kontor_conn *conn, uint64_t job_id, kontor_chunk_result_function fn, void *arg,
 		       struct kontor_error *err);
 
-/* ---- state of any job ---------------------------------------------------------------------------------------------
- */
+/* ---- state of any job ---- */
 
 struct kontor_job_info {
 	uint64_t job_id;

@@ -87,7 +87,10 @@ class Demo:
         self.report(expected, payees, upload, run, control, published, rejects, checks)
         if self.options.down:
             kontor.control("down")
-        return 0 if not any(checks.values()) else 1
+        wrong = [name for name, findings in checks.items() if findings]
+        print(f"\n{RED}NOT BALANCED: {', '.join(wrong)}{PLAIN}" if wrong else
+              f"\n{GREEN}Balanced: {len(checks)} of {len(checks)} checks are right.{PLAIN}")
+        return 1 if wrong else 0
 
     @staticmethod
     def unpaid(expected):

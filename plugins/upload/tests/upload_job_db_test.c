@@ -472,7 +472,7 @@ static void test_an_upload_cancelled_while_it_waits_can_no_longer_be_approved(vo
 	struct answer sent = send_for_approval();
 	struct decision late = {.user = {.name = "bob", .roles = KONTOR_ROLE_APPROVER}, .give = true};
 	ok(kontor_approval_find(conn, "upload", sent.upload_id, &late.approval_id, &err));
-	ok(kontor_db_transaction(conn, cancel_tx, &sent.job_id, &err));
+	ok(kontor_db_transaction(conn, cancel_job_tx, &sent.job_id, &err));
 	run_jobs();
 	assert_state(sent.upload_id, "cancelled");
 	assert_int_equal(kontor_db_transaction(conn, decide_tx, &late, &err), KONTOR_E_DENIED);

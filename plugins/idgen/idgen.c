@@ -151,7 +151,7 @@ static void status(void *self, kontor_writer *w)
 static struct kontor_plugin plugin = {
 	KONTOR_PLUGIN_ABI,
 	.name = "idgen",
-	.version = "1.0",
+	.version = KONTOR_VERSION,
 	.summary = "Unique 63-bit ids, many per round trip.",
 	.self_size = sizeof(struct idgen),
 	.conf = conf,

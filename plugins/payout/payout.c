@@ -109,7 +109,7 @@ static int start(void *self, kontor_host *host, struct kontor_error *err)
 static struct kontor_plugin plugin = {
 	KONTOR_PLUGIN_ABI,
 	.name = "payout",
-	.version = "0.1.0",
+	.version = KONTOR_VERSION,
 	.summary = "one payout per shop, currency and window, proven by control totals",
 	.calls = calls,
 	.self_size = sizeof(struct payout),

@@ -162,7 +162,7 @@ static const char *const calls[] = {"payout", "idgen", NULL};
 static struct kontor_plugin plugin = {
 	KONTOR_PLUGIN_ABI,
 	.name = "safefile",
-	.version = "1.0",
+	.version = KONTOR_VERSION,
 	.summary = "The payment file for the bank: planned, verified, approved, signed, published.",
 	.calls = calls,
 	.self_size = sizeof(struct safefile_plugin),

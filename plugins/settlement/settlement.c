@@ -98,7 +98,7 @@ static const char *const calls[] = {"idgen", NULL};
 static struct kontor_plugin plugin = {
 	KONTOR_PLUGIN_ABI,
 	.name = "settlement",
-	.version = "1.0",
+	.version = KONTOR_VERSION,
 	.summary = "Billing items and the weekly windows that count them.",
 	.calls = calls,
 	.self_size = sizeof(struct settlement),

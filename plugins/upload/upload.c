@@ -98,7 +98,7 @@ static const struct kontor_method methods[] = {
 static struct kontor_plugin plugin = {
 	KONTOR_PLUGIN_ABI,
 	.name = "upload",
-	.version = "0.1.0",
+	.version = KONTOR_VERSION,
 	.summary = "operators' files, received in pieces and judged row by row",
 	.self_size = sizeof(struct upload_plugin),
 	.conf = conf,

@@ -118,26 +118,22 @@ void kontor_log(enum kontor_log_level level, const char *event, const char *form
 	errno = saved_errno;
 }
 
-/* The escaped form of one byte in `out` (at least 5 bytes); returns its length. */
-static size_t escape(unsigned char byte, char *out)
+#define ESCAPED_SIZE 5 /* "\\x7f" and its NUL */
+
+/* The escaped form of one byte in `out`; returns its length. */
+static size_t escape(unsigned char byte, char out[ESCAPED_SIZE])
 {
-	switch (byte) {
-	case '"':
-		return (size_t)sprintf(out, "\\\"");
-	case '\\':
-		return (size_t)sprintf(out, "\\\\");
-	case '\n':
-		return (size_t)sprintf(out, "\\n");
-	case '\r':
-		return (size_t)sprintf(out, "\\r");
-	case '\t':
-		return (size_t)sprintf(out, "\\t");
-	default:
-		if (byte < 0x20 || byte == 0x7F)
-			return (size_t)sprintf(out, "\\x%02x", byte);
-		out[0] = (char)byte;
-		return 1;
+	static const char special[] = "\"\\\n\r\t", letters[] = "\"\\nrt";
+	const char *found = memchr(special, byte, sizeof(special) - 1);
+	if (found) {
+		out[0] = '\\';
+		out[1] = letters[found - special];
+		return 2;
 	}
+	if (byte < 0x20 || byte == 0x7F)
+		return (size_t)snprintf(out, ESCAPED_SIZE, "\\x%02x", byte);
+	out[0] = (char)byte;
+	return 1;
 }
 
 const char *kontor_log_quote(char *buffer, unsigned long size, const char *text)
@@ -150,7 +146,7 @@ const char *kontor_log_quote(char *buffer, unsigned long size, const char *text)
 	size_t length = 0;
 	buffer[length++] = '"';
 	for (const char *p = text ? text : ""; *p; p++) {
-		char escaped[5];
+		char escaped[ESCAPED_SIZE];
 		size_t n = escape((unsigned char)*p, escaped);
 		if (length + n + 2 > size) {
 			/* Cut: take back what remains of a UTF-8 sequence whose end no longer fits. */

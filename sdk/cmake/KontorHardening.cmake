@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# kontor_hardening: an interface library that every target of the project links: warnings, hardening, sanitizers.
+# kontor_hardening: an interface library that every target of the project links: version, warnings, hardening, sanitizers.
 add_library(kontor_hardening INTERFACE)
 target_compile_options(kontor_hardening INTERFACE
     -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wpointer-arith
     -Wwrite-strings -Wno-missing-field-initializers)
-target_compile_definitions(kontor_hardening INTERFACE _GNU_SOURCE)
+target_compile_definitions(kontor_hardening INTERFACE _GNU_SOURCE KONTOR_VERSION="${PROJECT_VERSION}")
 if(KONTOR_WERROR)
     target_compile_options(kontor_hardening INTERFACE -Werror)
 endif()

@@ -327,6 +327,16 @@ static void serve_control(struct front *front)
 	}
 }
 
+/* Not in every turn: under load there are thousands in a second, and the queues may be long. */
+static void expire_sometimes(struct front *front)
+{
+	int64_t now = kontor_monotonic_ms();
+	if (now - front->expired_ms < TURN_MS)
+		return;
+	front->expired_ms = now;
+	front_expire(front);
+}
+
 static void *front_main(void *arg)
 {
 	struct front *front = arg;
@@ -346,6 +356,7 @@ static void *front_main(void *arg)
 			serve_callers(front, front->outside);
 		if (items[3].revents)
 			serve_control(front);
+		expire_sometimes(front);
 	}
 	return NULL;
 }

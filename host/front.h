@@ -36,6 +36,7 @@ struct front {
 	kontor_writer *header_writer, *body_writer;
 	bool uid_proven; /* libzmq tells the peer's uid as front_identity.c reads it */
 	bool ended;
+	int64_t expired_ms;         /* when front_expire() ran last */
 	_Atomic size_t outstanding; /* exchanges that wait or run */
 	_Atomic int64_t beat_ms;    /* kontor_monotonic_ms() of the loop's last turn: the watchdog's proof of life */
 };
@@ -61,6 +62,8 @@ bool front_identity_proven(struct unit *unit);
 void front_dispatch(struct front *front, struct exchange *exchange);
 /* A worker says READY, with the exchange that it finished or NULL. */
 void front_worker_ready(struct front *front, unsigned worker, struct exchange *finished);
+/* Answers what waited for a worker until its time was over: while all workers stand still, nobody else would. */
+void front_expire(struct front *front);
 void front_cancel(struct front *front, const struct caller *caller, uint64_t id);
 
 /* ---- front_reply.c ---- */

@@ -60,16 +60,23 @@ static void expire(struct front *front, struct exchange *exchange)
 	finish(front, exchange);
 }
 
+/* Takes a request that waits out of its pool's queue. */
+static void unlink_queued(struct pool *pool, struct exchange **link)
+{
+	struct exchange *queued = *link;
+	*link = queued->next;
+	if (!*link)
+		pool->queue_tail = link;
+	pool->queued--;
+	pool->queued_bytes -= zmq_msg_size(&queued->body);
+}
+
 /* The next request that waits and is still wanted, or NULL. */
 static struct exchange *take_queued(struct front *front, struct pool *pool)
 {
 	while (pool->queue_head) {
 		struct exchange *exchange = pool->queue_head;
-		pool->queue_head = exchange->next;
-		if (!pool->queue_head)
-			pool->queue_tail = &pool->queue_head;
-		pool->queued--;
-		pool->queued_bytes -= zmq_msg_size(&exchange->body);
+		unlink_queued(pool, &pool->queue_head);
 		if (kontor_monotonic_ms() < exchange->deadline_ms)
 			return exchange;
 		expire(front, exchange);
@@ -143,6 +150,23 @@ void front_worker_ready(struct front *front, unsigned worker, struct exchange *f
 		pool->idle[pool->idle_count++] = worker;
 }
 
+void front_expire(struct front *front)
+{
+	int64_t now = kontor_monotonic_ms();
+	for (size_t i = 0; i < front->unit->plugins_len; i++) {
+		struct pool *pool = &front->pools[i];
+		for (struct exchange **link = &pool->queue_head; *link;) {
+			struct exchange *queued = *link;
+			if (now < queued->deadline_ms) {
+				link = &queued->next;
+				continue;
+			}
+			unlink_queued(pool, link);
+			expire(front, queued);
+		}
+	}
+}
+
 static bool is_of(const struct exchange *exchange, const struct caller *caller, uint64_t id)
 {
 	return exchange->header.id == id && exchange->caller.socket == caller->socket &&
@@ -161,11 +185,7 @@ void front_cancel(struct front *front, const struct caller *caller, uint64_t id)
 			struct exchange *queued = *link;
 			if (!is_of(queued, caller, id))
 				continue;
-			*link = queued->next;
-			if (!*link)
-				pool->queue_tail = link;
-			pool->queued--;
-			pool->queued_bytes -= zmq_msg_size(&queued->body);
+			unlink_queued(pool, link);
 			counter_add(COUNTER_CANCELLED);
 			finish(front, queued);
 			return;

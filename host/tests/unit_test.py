@@ -232,6 +232,14 @@ class Load(UnitTest):
         self.refused(DEADLINE, "probe.wait", {"ms": 0}, left_ms=50)
         self.assertEqual(self.counters()["expired"], 1)
 
+    def test_who_waits_is_answered_in_time_although_all_workers_stand_still(self):
+        for _ in range(2):
+            self.caller.send("probe.wait", {"ms": 3000})
+        begun = time.monotonic()
+        self.refused(DEADLINE, "probe.wait", {"ms": 0}, left_ms=50)
+        self.assertLess(time.monotonic() - begun, 2)
+        self.assertEqual(self.plugin("probe")["queued"], 0)
+
     def test_a_cancelled_request_gets_no_reply(self):
         running = self.caller.send("probe.wait", {"ms": 300})
         self.caller.send("probe.wait", {"ms": 300})

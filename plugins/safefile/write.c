@@ -16,7 +16,9 @@
 
 static int failed(struct kontor_error *err, const char *what, const char *name)
 {
-	return kontor_fail(err, KONTOR_E_STORAGE, "cannot %s %s: %s", what, name, strerror(errno));
+	/* A full disk is waited for: a job must not die of it. */
+	int code = errno == ENOSPC || errno == EDQUOT ? KONTOR_E_UNAVAILABLE : KONTOR_E_STORAGE;
+	return kontor_fail(err, code, "cannot %s %s: %s", what, name, strerror(errno));
 }
 
 /* ---- folders -------------------------------------------------------------------------------------------------- */
@@ -32,9 +34,9 @@ int folder_open(int parent_fd, const char *name, bool create, int *ret_fd, struc
 	if (fd < 0)
 		return failed(err, "open the folder", name);
 	if (made && (fsync(fd) || (parent_fd != AT_FDCWD && fsync(parent_fd)))) {
-		failed(err, "make durable the folder", name);
+		int code = failed(err, "make durable the folder", name);
 		close(fd);
-		return KONTOR_E_STORAGE;
+		return code;
 	}
 	*ret_fd = fd;
 	return 0;

@@ -262,6 +262,12 @@ bool session_error_means_rerun(unsigned number)
 	       number == ER_CHECKREAD;
 }
 
+/* Nobody's fault and nothing was done: there is room again when somebody has made some, so a job must not die of it. */
+static bool means_full(unsigned number)
+{
+	return number == ER_RECORD_FILE_FULL || number == ER_DISK_FULL;
+}
+
 /* The first words of a statement, blanks squeezed. */
 static const char *statement_label(const char *sql, char *label, size_t size)
 {
@@ -308,6 +314,10 @@ static int fail_by_number(unsigned number, const char *message, const char *sql,
 	int code = KONTOR_E_STORAGE;
 	if (session_error_means_lost(number) || number == ER_UNKNOWN_COM_ERROR || number == ER_CON_COUNT_ERROR)
 		code = KONTOR_E_UNAVAILABLE;
+	if (means_full(number))
+		return kontor_fail(err, KONTOR_E_UNAVAILABLE,
+				   "database: `%s`: its disk is full, make room there: %s (error %u)", label, message,
+				   number);
 	if (message_quotes_values(number))
 		return kontor_fail(err, code, "database: `%s`: a value does not fit its column (error %u)", label,
 				   number);

@@ -241,6 +241,21 @@ static void test_errors_name_the_key_but_never_the_values(void **state)
 	assert_int_equal(kontor_db_errno(conn), 0);
 }
 
+static void test_a_full_disk_is_waited_for(void **state)
+{
+	(void)state;
+	/* A table in memory gets the same error. */
+	exec(conn, "SET max_heap_table_size = 16384");
+	exec(conn, "CREATE OR REPLACE TABLE full_one (a CHAR(250)) ENGINE = MEMORY");
+	exec(conn, "SET max_heap_table_size = DEFAULT");
+	int rc = 0;
+	for (int i = 0; i < 10000 && !rc; i++)
+		rc = kontor_db_exec(conn, "INSERT INTO full_one VALUES ('x')", KONTOR_NO_PARAMS, NULL, &err);
+	assert_int_equal(rc, KONTOR_E_UNAVAILABLE);
+	assert_non_null(strstr(err.message, "full"));
+	exec(conn, "DROP TABLE full_one");
+}
+
 static void test_a_session_is_strict_in_utc_and_read_committed(void **state)
 {
 	(void)state;
@@ -548,6 +563,7 @@ int main(void)
 		test(test_more_statements_than_a_session_keeps),
 		test(test_an_update_to_the_same_value_counts_as_a_row),
 		test(test_errors_name_the_key_but_never_the_values),
+		test(test_a_full_disk_is_waited_for),
 		test(test_a_session_is_strict_in_utc_and_read_committed),
 		test(test_a_bulk_insert_stores_every_row_and_null),
 		test(test_a_bulk_insert_with_a_double_key_stores_nothing),

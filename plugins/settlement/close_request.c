@@ -8,8 +8,9 @@
 #include "kontor/ids.h"
 #include "statements.h"
 
-/* Longer than any caller waits: an upload that is still open is told to people at once instead of being retried. */
-#define OPEN_UPLOAD_RETRY_MS 60000
+/* Longer than any caller waits: an upload or a close that stands in the way is told to people at once instead of being
+ * retried. */
+#define OBSTACLE_RETRY_MS 60000
 
 /* Without a window: the oldest open one that has ended and holds items (those before it are empty and close along with
  * it), else the oldest open one that has ended. */
@@ -53,25 +54,43 @@ static int answer_closed(kontor_request *request, const char *region, uint32_t w
 {
 	kontor_writer *w = kontor_reply(request);
 	char name[KONTOR_WINDOW_SIZE];
+	kontor_write_string(w, "job_id"); /* nothing is left to do for one */
+	kontor_write_nil(w);
 	kontor_put_string(w, "window", kontor_window_format(window, name));
 	kontor_put_string(w, "state", row->state);
 	kontor_put_uint(w, "items", row->items);
 	return window_put_items_minor(kontor_request_db(request), region, window, w, kontor_request_error(request));
 }
 
-/* There is one close of a region at a time; its job is the answer to everybody. NOT_FOUND when none runs. */
+/* There is one close of a region at a time; its job is the answer to everybody who wants that window, or any.
+ * NOT_FOUND when none runs. */
 static int answer_running(kontor_request *request, const char *unique_key)
 {
 	struct kontor_error *err = kontor_request_error(request);
 	kontor_conn *tx = kontor_request_db(request);
 	struct kontor_job_info info;
+	kontor_body *params = NULL;
+	char name[KONTOR_WINDOW_SIZE];
 	uint64_t job_id;
 	int rc = kontor_job_by_key(tx, unique_key, &job_id, err);
 	if (!rc)
 		rc = kontor_job_get(tx, job_id, &info, err);
+	if (!rc)
+		rc = kontor_job_params_of(tx, job_id, &params, err);
 	if (rc)
 		return rc;
+	uint32_t window = params ? (uint32_t)kontor_get_uint(kontor_body_map(params), "window", 0) : 0;
+	kontor_body_free(params);
+	kontor_window_format(window, name);
+	if (kontor_arg_given(request, "window") && kontor_arg_window(request, "window") != window) {
+		err->retry_after_ms = OBSTACLE_RETRY_MS;
+		return kontor_request_fail(request, KONTOR_E_BUSY,
+					   "window %s of %s is being closed by job %llu; windows close one after the "
+					   "other: close this one again once that job has ended",
+					   name, info.region, (unsigned long long)job_id);
+	}
 	kontor_put_uint(kontor_reply(request), "job_id", job_id);
+	kontor_put_string(kontor_reply(request), "window", name);
 	kontor_put_string(kontor_reply(request), "state", info.state);
 	return 0;
 }
@@ -141,7 +160,7 @@ int handle_close(void *self, kontor_request *request)
 	if (obstacle.code == KONTOR_E_CONFLICT || (obstacle.code && !kontor_arg_bool(request, "wait"))) {
 		kontor_request_fail(request, obstacle.code, "%s", obstacle.message);
 		if (obstacle.code == KONTOR_E_BUSY)
-			err->retry_after_ms = OPEN_UPLOAD_RETRY_MS;
+			err->retry_after_ms = OBSTACLE_RETRY_MS;
 		return obstacle.code;
 	}
 	return submit(request, region->code, window, unique_key);

@@ -69,25 +69,36 @@ int kontor_job_list(kontor_conn *conn, const char *state, const char *kind, uint
 	return rc;
 }
 
-int kontor_job_result(kontor_conn *conn, uint64_t job_id, kontor_body **ret_body, struct kontor_error *err)
+static int read_map(kontor_conn *conn, const char *sql, uint64_t job_id, kontor_body **ret_body,
+		    struct kontor_error *err)
 {
 	kontor_rows *rows = NULL;
-	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_JOB_RESULT, KONTOR_PARAMS(P_UINT(job_id)), &rows, err);
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, sql, KONTOR_PARAMS(P_UINT(job_id)), &rows, err);
 	if (rc)
 		return rc;
 	rc = kontor_rows_next(rows, err);
 	if (rc == 0) {
 		rc = no_job(job_id, err);
 	} else if (rc == 1) {
-		struct kontor_text result = kontor_rows_text(rows, 0);
+		struct kontor_text map = kontor_rows_text(rows, 0);
 		rc = 0;
-		if (!result.data)
+		if (!map.data)
 			*ret_body = NULL;
 		else
-			rc = kontor_body_parse(result.data, result.size, ret_body, err);
+			rc = kontor_body_parse(map.data, map.size, ret_body, err);
 	}
 	kontor_rows_close(rows);
 	return rc;
+}
+
+int kontor_job_result(kontor_conn *conn, uint64_t job_id, kontor_body **ret_body, struct kontor_error *err)
+{
+	return read_map(conn, SQL_JOB_RESULT, job_id, ret_body, err);
+}
+
+int kontor_job_params_of(kontor_conn *conn, uint64_t job_id, kontor_body **ret_body, struct kontor_error *err)
+{
+	return read_map(conn, SQL_JOB_PARAMS, job_id, ret_body, err);
 }
 
 static int hand_out_result(const kontor_rows *rows, kontor_chunk_result_function fn, void *arg,

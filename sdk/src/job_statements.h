@@ -186,6 +186,8 @@ static const char SQL_JOB_LIST[] = SQL_INFO_SELECT
 	"WHERE j.job_id < ? AND (? IS NULL OR j.state = ?) AND (? IS NULL OR j.kind = ?) ORDER BY j.job_id DESC LIMIT ?";
 static const char SQL_JOB_RESULT[] =
 	"SELECT result FROM job WHERE job_id = ?";
+static const char SQL_JOB_PARAMS[] =
+	"SELECT params FROM job WHERE job_id = ?";
 
 /* clang-format on */
 

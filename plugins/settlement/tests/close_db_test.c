@@ -535,12 +535,24 @@ static void test_an_older_window_must_be_settled_first(void **state)
 	check(settle("settle_begin", "2026-W43", 6)); /* empty windows settle too, and block nobody */
 }
 
+static void test_a_close_of_another_window_is_not_taken_for_this_one(void **state)
+{
+	(void)state;
+	uint64_t job_id = start_close("2026-W03", 0);
+	assert_refused("2026-W05", 0, KONTOR_E_BUSY, "window 2026-W03 of SG is being closed by job");
+	assert_true(start_close("2026-W03", 0) == job_id);
+	assert_true(start_close(NULL, 0) == job_id);
+	run_until(job_id, NULL);
+	close_window("2026-W05");
+}
+
 int main(void)
 {
 #define ON_A_CLEAN_DATABASE(test) cmocka_unit_test_setup(test, clean)
 	const struct CMUnitTest tests[] = {
 		ON_A_CLEAN_DATABASE(test_a_close_freezes_the_totals_and_takes_empty_older_windows_along),
 		ON_A_CLEAN_DATABASE(test_windows_close_in_order),
+		ON_A_CLEAN_DATABASE(test_a_close_of_another_window_is_not_taken_for_this_one),
 		ON_A_CLEAN_DATABASE(test_a_window_is_not_closed_before_its_end_unless_early),
 		ON_A_CLEAN_DATABASE(test_without_a_window_the_oldest_ended_one_with_items_is_closed),
 		ON_A_CLEAN_DATABASE(test_an_unaccepted_upload_is_named_and_can_be_waited_for),

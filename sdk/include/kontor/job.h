@@ -153,6 +153,8 @@ struct kontor_job_info {
 int kontor_job_get(kontor_conn *conn, uint64_t job_id, struct kontor_job_info *ret_info, struct kontor_error *err);
 /* The result map of a job that is done; *ret_body is NULL when it has none (yet). The caller frees it. */
 int kontor_job_result(kontor_conn *conn, uint64_t job_id, kontor_body **ret_body, struct kontor_error *err);
+/* The map that the job was submitted with; NULL when it had none. The caller frees it. */
+int kontor_job_params_of(kontor_conn *conn, uint64_t job_id, kontor_body **ret_body, struct kontor_error *err);
 /* Jobs from the newest id down, those before `before` (0: from the top), at most `limit`; state and kind may be NULL.
  */
 typedef int (*kontor_job_info_function)(void *arg, const struct kontor_job_info *info, struct kontor_error *err);

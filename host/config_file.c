@@ -94,7 +94,7 @@ static bool narrow(struct parse *parse, const cfg_t *cfg, const char *key)
 	return true;
 }
 
-static void on_error(cfg_t *cfg, const char *format, va_list args)
+__attribute__((nonnull)) static void on_error(cfg_t *cfg, const char *format, va_list args)
 {
 	struct parse *parse = current;
 	if (parse->failed || parse->again)

@@ -73,13 +73,12 @@ static void on_fatal_signal(int number)
 
 void crash_install(const char *unit)
 {
-#ifndef KONTOR_SANITIZED /* whose own report says more */
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 	unit_name = unit;
+#ifdef KONTOR_SANITIZED
+	return; /* the sanitizer's own report says more */
+#endif
 	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
 	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
 		sigaction(fatal[i], &action, NULL);
-#else
-	(void)unit;
-#endif
 }

@@ -13,7 +13,7 @@
 static int answer(kontor_request *request, uint64_t safefile_id, uint64_t job_id)
 {
 	return safefile_put(kontor_request_db(request), kontor_request_arena(request), kontor_reply(request),
-			    safefile_id, job_id, kontor_request_error(request));
+			    safefile_id, job_id, false, kontor_request_error(request));
 }
 
 static bool still_created(const struct stored_file *file)

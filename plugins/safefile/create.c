@@ -39,7 +39,7 @@ static int answer(kontor_request *request, uint64_t safefile_id, bool repeated)
 {
 	/* job 0: that of the row, safefile.create */
 	int code = safefile_put(kontor_request_db(request), kontor_request_arena(request), kontor_reply(request),
-				safefile_id, 0, kontor_request_error(request));
+				safefile_id, 0, !repeated, kontor_request_error(request));
 	if (!code)
 		kontor_put_bool(kontor_reply(request), "repeated", repeated);
 	return code;

@@ -95,7 +95,7 @@ static void put_facts(const struct stored_file *file, const char *state, kontor_
 }
 
 int safefile_put(kontor_conn *conn, kontor_arena *arena, kontor_writer *w, uint64_t safefile_id, uint64_t job_id,
-		 struct kontor_error *err)
+		 bool submitted, struct kontor_error *err)
 {
 	struct stored_file *file = kontor_arena_alloc(arena, sizeof(*file));
 	struct stored_part *parts;
@@ -116,7 +116,7 @@ int safefile_put(kontor_conn *conn, kontor_arena *arena, kontor_writer *w, uint6
 	if (code)
 		return code;
 	kontor_put_uint(w, "job_id", job_id ? job_id : file->job_id);
-	put_facts(file, state, w);
+	put_facts(file, submitted ? "queued" : state, w);
 	put_parts(w, parts, len);
 	kontor_put_int(w, "unpayable_total", unpayable);
 	code = put_approvals(conn, file, w, err);
@@ -127,7 +127,7 @@ int safefile_get(void *self, kontor_request *request)
 {
 	(void)self;
 	return safefile_put(kontor_request_db(request), kontor_request_arena(request), kontor_reply(request),
-			    kontor_arg_id(request, "safefile_id"), 0, kontor_request_error(request));
+			    kontor_arg_id(request, "safefile_id"), 0, false, kontor_request_error(request));
 }
 
 #define LIST_LIMIT 20 /* a row may name UNPAYABLE_SHOWN payouts: 20 rows stay below a frame of 4 MiB */
@@ -166,7 +166,7 @@ int safefile_list(void *self, kontor_request *request)
 	kontor_put_array(w, "rows");
 	for (uint64_t i = 0; i < len && !code; i++) {
 		kontor_write_map(w);
-		code = safefile_put(kontor_request_db(request), kontor_request_arena(request), w, ids[i], 0,
+		code = safefile_put(kontor_request_db(request), kontor_request_arena(request), w, ids[i], 0, false,
 				    kontor_request_error(request));
 		kontor_write_end(w);
 	}

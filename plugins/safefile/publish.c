@@ -124,11 +124,12 @@ int safefile_publish(void *self, kontor_request *request)
 		return code;
 	/* Again while it is being published, or afterwards: the same job. */
 	uint64_t job_id = file.publish_job_id;
-	if (strcmp(file.state, STATE_PUBLISHED) != 0 && strcmp(file.state, STATE_PUBLISHING) != 0)
+	bool submitted = strcmp(file.state, STATE_PUBLISHED) != 0 && strcmp(file.state, STATE_PUBLISHING) != 0;
+	if (submitted)
 		code = start_job(self, request, &file, &job_id);
 	return code ? code
 		    : safefile_put(kontor_request_db(request), kontor_request_arena(request), kontor_reply(request),
-				   file.safefile_id, job_id, err);
+				   file.safefile_id, job_id, submitted, err);
 }
 
 /* ---- the job ---- */

@@ -75,8 +75,9 @@ int safefile_list(void *self, kontor_request *request);
 int safefile_unpayable(void *self, kontor_request *request);
 int safefile_approval(void *self, kontor_request *request);
 
-/* Puts a safefile's entries (CONTRACT, JSON of `safefile show`) into the open map, with job_id as the job to follow. */
+/* Puts a safefile's entries (the JSON of `safefile show`) into the open map. job_id: the job to follow; 0: the one that
+ * made it. `submitted`: that job was made just now, and `state` says "queued" like every answer to a long command. */
 int safefile_put(kontor_conn *conn, kontor_arena *arena, kontor_writer *w, uint64_t safefile_id, uint64_t job_id,
-		 struct kontor_error *err);
+		 bool submitted, struct kontor_error *err);
 
 #endif

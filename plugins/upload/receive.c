@@ -58,12 +58,12 @@ static int check_kind(const struct upload_plugin *self, kontor_request *request)
 		if (strcmp(self->kinds[count], kind) == 0)
 			return 0;
 	}
-	const char *nearest = kontor_text_nearest(kontor_text_of(kind), self->kinds, count);
-	if (nearest)
-		return kontor_request_fail(request, KONTOR_E_BAD_REQUEST,
-					   "there is no upload kind \"%s\", did you mean \"%s\"?", kind, nearest);
+	char all[256] = "";
+	size_t length = 0;
+	for (size_t i = 0; i < count && length < sizeof(all); i++)
+		length += (size_t)snprintf(all + length, sizeof(all) - length, "%s%s", i ? ", " : "", self->kinds[i]);
 	return kontor_request_fail(request, KONTOR_E_BAD_REQUEST,
-				   "there is no upload kind \"%s\": `kinds` in upload.conf lists them", kind);
+				   "there is no upload kind \"%s\"; there are: %s (`kinds` in upload.conf)", kind, all);
 }
 
 /* One that is being cancelled will not count: it does not stand in the way of a new one. */

@@ -3,6 +3,7 @@
  * Spans of text and the parsers of small values: numbers, ids, durations, sizes, names.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "kontor/text.h"
 
@@ -210,6 +211,8 @@ const char *kontor_text_nearest(struct kontor_text text, const char *const *cand
 		struct kontor_text candidate = kontor_text_of(candidates[i]);
 		if (candidate.size > NEAREST_LIMIT)
 			continue;
+		if (candidate.size == text.size && strncasecmp(candidate.data, text.data, text.size) == 0)
+			return candidates[i]; /* another case is the likeliest slip */
 		size_t distance = edit_distance(text, candidate);
 		if (distance < nearest_distance) {
 			nearest = candidates[i];

@@ -107,7 +107,7 @@ static void mark_repeat(struct chunk_work *work, struct kontor_row *row)
 		break;
 	case KONTOR_UPLOAD_CONTRADICTION:
 		kontor_row_reject(row, KONTOR_VERDICT_CONFLICT, -1,
-				  "line %llu says something else about the same; neither counts", other_line);
+				  "line %llu has the same identity with other facts; neither counts", other_line);
 		break;
 	}
 }

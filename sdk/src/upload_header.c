@@ -38,6 +38,15 @@ static int refuse_unknown(const struct kontor_upload_kind *kind, struct kontor_t
 		int added = snprintf(all + length, sizeof(all) - length, "%s%s", i ? ", " : "", names[i]);
 		length += added > 0 && (size_t)added < sizeof(all) - length ? (size_t)added : 0;
 	}
+	if (position == 1 && name.size > 0 && !memchr(name.data, ',', name.size)) {
+		const char *other = memchr(name.data, ';', name.size)    ? "semicolons"
+				    : memchr(name.data, '\t', name.size) ? "tabs"
+									 : NULL;
+		if (other)
+			return kontor_fail(err, KONTOR_E_BAD_REQUEST,
+					   "line %llu: the columns are separated by %s instead of commas; %s knows: %s",
+					   (unsigned long long)line, other, kind->name, all);
+	}
 	const char *nearest = kontor_text_nearest(name, names, kind->columns_len);
 	return kontor_fail(err, KONTOR_E_BAD_REQUEST, "line %llu, column %u: unknown column \"%s\"%s%s%s; %s knows: %s",
 			   (unsigned long long)line, position, shown(name, buffer), nearest ? ", did you mean \"" : "",

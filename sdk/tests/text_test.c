@@ -158,6 +158,7 @@ static void test_the_nearest_name_is_offered(void **state)
 	static const char *const columns[] = {"shop_user_id", "order_id", "amount", "currency"};
 	assert_string_equal(kontor_text_nearest(kontor_text_of("ammount"), columns, 4), "amount");
 	assert_string_equal(kontor_text_nearest(kontor_text_of("Shop_User_Id"), columns, 4), "shop_user_id");
+	assert_string_equal(kontor_text_nearest(kontor_text_of("AMOUNT"), columns, 4), "amount");
 	assert_null(kontor_text_nearest(kontor_text_of("zzzzzz"), columns, 4));
 	assert_null(kontor_text_nearest(kontor_text_of(""), columns, 4));
 }

@@ -57,6 +57,13 @@ static void test_columns_may_stand_in_any_order(void **state)
 	assert_int_equal(header.positions[2], 0);
 }
 
+static void test_another_separator_is_named(void **state)
+{
+	(void)state;
+	assert_refused("shop_user_id;amount;note\n", "semicolons", "commas");
+	assert_refused("shop_user_id\tamount\tnote\n", "tabs", "commas");
+}
+
 static void test_an_unknown_column_is_refused_with_the_nearest_known_one(void **state)
 {
 	(void)state;
@@ -131,6 +138,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_columns_may_stand_in_any_order),
+		cmocka_unit_test(test_another_separator_is_named),
 		cmocka_unit_test(test_an_unknown_column_is_refused_with_the_nearest_known_one),
 		cmocka_unit_test(test_a_column_that_is_there_twice_or_missing_is_refused),
 		cmocka_unit_test(test_an_unreadable_header_is_refused_with_the_reason),

@@ -217,16 +217,18 @@ static bool may_retry(int code, bool has_key)
 
 /* Tries until an answer, a final failure or the deadline. */
 static int call_until_deadline(struct kontor_client_socket *socket, const struct kontor_client_request *request,
-			       kontor_body **ret_reply, struct kontor_error *err)
+			       uint32_t patience_ms, kontor_body **ret_reply, struct kontor_error *err)
 {
 	bool unknown = false; /* an earlier try may have been done: later refusals do not change that */
+	int64_t patient_until_ms = patience_ms ? kontor_monotonic_ms() + patience_ms : request->deadline_ms;
 	for (unsigned attempt = 0;; attempt++) {
 		*err = (struct kontor_error)KONTOR_ERROR_INIT;
 		int rc = kontor_client_socket_call(socket, request, ret_reply, err);
 		if (rc == KONTOR_E_UNKNOWN_OUTCOME)
 			unknown = true;
 		uint32_t wait_ms = backoff_ms(attempt, err->retry_after_ms);
-		bool in_time = kontor_monotonic_ms() + wait_ms < request->deadline_ms;
+		int64_t until_ms = unknown ? request->deadline_ms : patient_until_ms;
+		bool in_time = kontor_monotonic_ms() + wait_ms < until_ms;
 		if (rc && in_time && may_retry(rc, request->key)) {
 			sleep_ms(wait_ms);
 			continue;
@@ -278,7 +280,7 @@ int kontor_call(kontor_client *client, const char *method, kontor_writer *args,
 	struct kontor_client_socket *socket = find_socket(client, endpoint);
 	if (!socket)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "%s: out of memory", method);
-	rc = call_until_deadline(socket, &request, &reply, err);
+	rc = call_until_deadline(socket, &request, options->patience_ms, &reply, err);
 	if (rc)
 		return rc;
 	if (ret_reply)

@@ -193,8 +193,9 @@ static int session_connect(kontor_conn *conn, struct kontor_error *err)
 	explicit_bzero(password, sizeof(password));
 	if (!connected) {
 		conn->last_errno = mysql_errno(mysql);
-		kontor_fail(err, KONTOR_E_UNAVAILABLE, "database %s: %s (%u)", db->socket ? db->socket : db->host,
-			    mysql_error(mysql), mysql_errno(mysql));
+		kontor_fail(err, KONTOR_E_UNAVAILABLE,
+			    "database %s: %s (%u); is the server running? (./dev up, or systemctl status mariadb)",
+			    db->socket ? db->socket : db->host, mysql_error(mysql), mysql_errno(mysql));
 		mysql_close(mysql);
 		return KONTOR_E_UNAVAILABLE;
 	}

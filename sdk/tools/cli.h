@@ -26,6 +26,7 @@ struct cli {
 	const char *endpoint;
 	const char *user; /* --as; NULL: whoever the kernel says */
 	bool json;
+	bool under_way;        /* it has changed something */
 	kontor_client *client; /* NULL until the first call */
 };
 

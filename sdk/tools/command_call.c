@@ -51,7 +51,9 @@ static json_t *load_json(const char *path)
 	json_error_t problem;
 	json_t *value = strcmp(path, "-") == 0 ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &problem)
 					       : json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-	if (!value)
+	if (!value && problem.line < 0) /* not a byte was read; the text names the file */
+		complain("%s", problem.text);
+	else if (!value)
 		complain("%s:%d: %s", path, problem.line, problem.text);
 	return value;
 }

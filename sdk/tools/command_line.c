@@ -75,6 +75,10 @@ static int set_value(struct command_line *line, size_t index, const char *value)
 		complain("%s is given twice", arg->name);
 		return usage(line->command);
 	}
+	if (!value[0]) { /* mostly a shell's variable that is not set */
+		complain("%s is empty", arg->name);
+		return usage(line->command);
+	}
 	if (!value_valid(arg, value)) {
 		complain("%s must be %s, not \"%s\"", arg->name,
 			 arg->type == ARG_ID ? "an id (decimal digits)" : "a whole number", value);
@@ -105,6 +109,10 @@ static int take_global(struct cli *cli, int left, char **argv)
 			continue;
 		else if (left < 2) {
 			complain("%s needs a value", argv[0]);
+			return -1;
+		}
+		if (!value[0]) {
+			complain("%s is empty", with_value[i]);
 			return -1;
 		}
 		if (i == 0)

@@ -49,10 +49,11 @@ static int report_end(const msgpack_object *job, const char *state)
 	return kontor_code_outcome(code) == KONTOR_OUTCOME_NOTHING ? EXIT_RETRY : EXIT_REFUSED;
 }
 
-static int report_lost(uint64_t job_id, const struct kontor_error *err)
+static int report_lost(uint64_t job_id, bool begun, const struct kontor_error *err)
 {
 	int code = report_error(err);
-	complain("the job goes on; follow it with: kontor jobs follow %llu", (unsigned long long)job_id);
+	if (begun)
+		complain("the job goes on; follow it with: kontor jobs follow %llu", (unsigned long long)job_id);
 	return code == EXIT_UNKNOWN ? EXIT_RETRY : code;
 }
 
@@ -68,11 +69,15 @@ int follow_job(struct cli *cli, const struct follow *follow, kontor_body **ret_j
 		char state[24], note[512];
 		kontor_body *body = NULL;
 		int rc = read_job(cli, follow->job_id, seen_done, &body, &err);
-		if (rc && exit_code_of(rc) != EXIT_REFUSED && kontor_monotonic_ms() - read_ms < PATIENCE_MS)
+		bool final = rc && (exit_code_of(rc) == EXIT_REFUSED || exit_code_of(rc) == EXIT_USAGE);
+		bool begun = cli->under_way || *ret_job; /* else nobody has seen this job yet */
+		if (rc && begun && !final && kontor_monotonic_ms() - read_ms < PATIENCE_MS) {
+			progress_show(&progress, seen_done, 0, err.message);
 			continue;
+		}
 		if (rc) {
 			progress_end(&progress);
-			return report_lost(follow->job_id, &err);
+			return report_lost(follow->job_id, begun, &err);
 		}
 		const msgpack_object *job = kontor_body_map(body);
 		kontor_body_free(*ret_job);

@@ -10,8 +10,11 @@
 
 /* One look whether anybody is there, so that a person is not kept waiting for the retries of a real call. */
 #define FIRST_LOOK_MS 1600
-/* Longer than a restart of a unit takes. */
+/* Longer than any method takes. */
 #define CALL_TIMEOUT_MS 60000
+/* Before the command has done anything: a person hears within seconds that the database is away. A command that is
+ * under way (an upload's pieces) waits for a restart instead of being begun again. */
+#define PATIENCE_MS 4000
 
 void complain(const char *format, ...)
 {
@@ -27,6 +30,8 @@ int exit_code_of(int code)
 {
 	if (code == KONTOR_E_STORAGE) /* rolled back, mostly because the database went away */
 		return EXIT_RETRY;
+	if (code == KONTOR_E_BAD_REQUEST) /* an argument that no state of anything makes right */
+		return EXIT_USAGE;
 	switch (kontor_code_outcome(code)) {
 	case KONTOR_OUTCOME_DONE:
 		return EXIT_DONE;
@@ -77,9 +82,13 @@ static int connect_client(struct cli *cli, struct kontor_error *err)
 int call_quietly(struct cli *cli, const char *method, kontor_writer *args, const char *key, uint32_t timeout_ms,
 		 kontor_body **ret_reply, struct kontor_error *err)
 {
-	struct kontor_call_options options = {.timeout_ms = timeout_ms, .key = key};
+	struct kontor_call_options options = {
+		.timeout_ms = timeout_ms, .patience_ms = cli->under_way ? 0 : PATIENCE_MS, .key = key};
 	int rc = connect_client(cli, err);
-	return rc ? rc : kontor_call(cli->client, method, args, &options, ret_reply, err);
+	if (!rc)
+		rc = kontor_call(cli->client, method, args, &options, ret_reply, err);
+	cli->under_way = cli->under_way || (key && rc == 0);
+	return rc;
 }
 
 static int call(struct cli *cli, const char *method, kontor_writer *args, const char *key, kontor_body **ret_reply)

@@ -29,13 +29,15 @@ kontor_client *kontor_client_free(kontor_client *client); /* all other threads' 
 int kontor_client_add(kontor_client *client, const char *service, const char *endpoint, struct kontor_error *err);
 
 struct kontor_call_options {
-	uint32_t timeout_ms; /* 0 = 30 s; sent along as milliseconds left */
+	uint32_t timeout_ms;  /* 0 = 30 s; sent along as milliseconds left */
+	uint32_t patience_ms; /* how long refusals that did nothing are tried again; 0 = until the timeout */
 	const char *key;     /* idempotency key, 1-64 bytes; required for methods that change something */
 	const char *caller;  /* acts for this user (believed only from units); NULL: the client's */
 };
 
 /* Calls "settlement.close" with the map in `args` (NULL: an empty one) and waits for the answer. Retries what may be
- * retried (BUSY, DRAINING, UNAVAILABLE; with a key also UNKNOWN_OUTCOME) until the timeout. On success *ret_reply is
+ * retried (BUSY, DRAINING, UNAVAILABLE; with a key also UNKNOWN_OUTCOME) until the timeout, or as long as patience_ms
+ * says while nothing can have been done. On success *ret_reply is
  * the result (caller frees it; ret_reply may be NULL). On failure: the server's code and message, or UNAVAILABLE (never
  * sent), DEADLINE (not run), UNKNOWN_OUTCOME (sent, no answer). options may be NULL. */
 int kontor_call(kontor_client *client, const char *method, kontor_writer *args,

@@ -32,7 +32,7 @@ static const struct command commands[] = {
 	 COMMAND_ARGS(list_args),
 	 .run = run_list,
 	 .method = "jobs.list",
-	 .columns = "job_id kind lane state done total eta_s user error"},
+	 .columns = "job_id kind region state done total eta_s user created error"},
 	{.words = "jobs show",
 	 .help = "Shows a job: state, progress, error, result.",
 	 COMMAND_ARGS(job_args),

@@ -19,15 +19,20 @@ static int read_upload(struct cli *cli, uint64_t upload_id, kontor_body **ret_up
 	return code;
 }
 
+static bool waits(const msgpack_object *upload)
+{
+	char state[24];
+	kontor_get_string(upload, "state", state, sizeof(state));
+	return strcmp(state, "waiting_approval") == 0;
+}
+
 /* An upload that waits for another user's approval is as far as it gets by itself. */
 static bool waits_for_approval(struct cli *cli, void *arg)
 {
 	kontor_body *upload = NULL;
-	char state[24] = "";
-	if (read_upload(cli, *(uint64_t *)arg, &upload) == EXIT_DONE)
-		kontor_get_string(kontor_body_map(upload), "state", state, sizeof(state));
+	bool waiting = read_upload(cli, *(uint64_t *)arg, &upload) == EXIT_DONE && waits(kontor_body_map(upload));
 	kontor_body_free(upload);
-	return strcmp(state, "waiting_approval") == 0;
+	return waiting;
 }
 
 static uint64_t count_rejects(const msgpack_object *upload)
@@ -42,9 +47,9 @@ static uint64_t count_rejects(const msgpack_object *upload)
 }
 
 /* Prints the upload, saves its rejects, and gives the command's exit code. */
-static int show_end(struct cli *cli, const struct command_line *line, const struct upload_sent *sent, int code)
+static int show_end(struct cli *cli, const struct command_line *line, const struct upload_sent *sent,
+		    struct rejects_file *rejects_file, int code)
 {
-	const char *rejects_path = command_line_value(line, "--rejects");
 	kontor_body *upload = NULL;
 	int read_code = read_upload(cli, sent->upload_id, &upload);
 	if (read_code != EXIT_DONE)
@@ -54,8 +59,11 @@ static int show_end(struct cli *cli, const struct command_line *line, const stru
 	json_t *object = json_of("", map);
 	json_object_set_new(object, "repeated", json_boolean(sent->repeated));
 	print_answer(cli, object);
-	if (rejects_path && code == EXIT_DONE)
-		code = rejects_save(cli, sent->upload_id, rejects_path);
+	if (code == EXIT_DONE)
+		code = rejects_save(cli, sent->upload_id, rejects_file);
+	if (waits(map))
+		fprintf(stderr,
+			"kontor: it counts once another user approves it: kontor approval list --state pending\n");
 	if (code == EXIT_DONE && rejects > 0 && command_line_flag(line, "--strict")) {
 		complain("%llu rows were rejected, and --strict was asked for", (unsigned long long)rejects);
 		code = EXIT_REFUSED;
@@ -82,11 +90,14 @@ static void print_sent(struct cli *cli, const struct upload_sent *sent)
 
 static int run_upload(struct cli *cli, const struct command_line *line)
 {
-	struct upload_sent sent;
+	struct upload_sent sent = {0};
+	struct rejects_file rejects;
 	kontor_body *job = NULL;
 	bool follows = command_line_flag(line, "--follow") || command_line_flag(line, "--strict") ||
 		       command_line_value(line, "--rejects");
-	int code = upload_send(cli, line, &sent);
+	int code = rejects_open(command_line_value(line, "--rejects"), &rejects);
+	if (code == EXIT_DONE)
+		code = upload_send(cli, line, &sent);
 	if (code == EXIT_DONE && !follows)
 		print_sent(cli, &sent);
 	else if (code == EXIT_DONE) {
@@ -95,8 +106,9 @@ static int run_upload(struct cli *cli, const struct command_line *line)
 		if (follow.job_id)
 			code = follow_job(cli, &follow, &job);
 		if (code != EXIT_RETRY && code != EXIT_UNKNOWN)
-			code = show_end(cli, line, &sent, code);
+			code = show_end(cli, line, &sent, &rejects, code);
 	}
+	rejects_close(&rejects);
 	kontor_body_free(job);
 	kontor_body_free(sent.body);
 	return code;

@@ -150,12 +150,43 @@ static void print_json_line(const json_t *value)
 	free(text);
 }
 
+static char *cell_text(const json_t *value);
+
+/* "JPY 70, SGD 650" of a map, "a, b" of a list; of maps in a list their names. */
+static char *cell_text_of_many(const json_t *value)
+{
+	char *text = NULL;
+	size_t size = 0, i;
+	const char *key;
+	json_t *element;
+	FILE *out = open_memstream(&text, &size);
+	if (!out)
+		return NULL;
+	json_object_foreach((json_t *)value, key, element)
+	{
+		char *cell = cell_text(element);
+		fprintf(out, "%s%s %s", ftell(out) > 0 ? ", " : "", key, cell ? cell : "");
+		free(cell);
+	}
+	json_array_foreach((json_t *)value, i, element)
+	{
+		const json_t *name = json_object_get(element, "name");
+		char *cell = cell_text(name ? name : element);
+		fprintf(out, "%s%s", i ? ", " : "", cell ? cell : "");
+		free(cell);
+	}
+	fclose(out);
+	return text;
+}
+
 /* A value in one cell; the caller frees it. Strings stand as they are, but for control characters. */
 static char *cell_text(const json_t *value)
 {
 	char *text;
 	if (!value || json_is_null(value))
 		return strdup("");
+	if (json_is_object(value) || json_is_array(value))
+		return cell_text_of_many(value);
 	if (json_is_true(value) || json_is_false(value))
 		return strdup(json_is_true(value) ? "yes" : "no");
 	if (json_is_string(value)) {
@@ -203,6 +234,13 @@ static void add_column(struct table *table, const char *name, size_t size)
 	column->width = text_width(column->name);
 }
 
+/* Numbers stand on the right, and their column's name above them. */
+static void turn_right(struct table *table, const json_t *row)
+{
+	for (size_t c = 0; c < table->columns_len; c++)
+		table->column[c].right = json_is_integer(json_object_get(row, table->column[c].name));
+}
+
 static void name_columns(struct table *table, json_t *first_row)
 {
 	const char *key;
@@ -242,7 +280,7 @@ static void print_row(const struct table *table, const json_t *row)
 		const json_t *value = row ? json_object_get(row, column->name) : NULL;
 		char *text = row ? cell_text(value) : strdup(column->name);
 		bool last = c + 1 == table->columns_len;
-		print_padded(text ? text : "", last ? 0 : column->width, json_is_integer(value));
+		print_padded(text ? text : "", last && !column->right ? 0 : column->width, column->right);
 		fputs(last ? "\n" : "  ", stdout);
 		free(text);
 	}
@@ -254,6 +292,7 @@ static void print_rows(struct table *table, const json_t *rows)
 	const json_t *row;
 	if (!table->json && !table->begun && json_array_size(rows) > 0) {
 		name_columns(table, json_array_get(rows, 0));
+		turn_right(table, json_array_get(rows, 0));
 		widen_columns(table, rows);
 		print_row(table, NULL);
 		table->begun = true;
@@ -284,17 +323,43 @@ void table_end(struct table *table)
 
 static void print_for_people(const json_t *object, int indent);
 
+/* {"ok": {"rows": 3}, ...} is a table whose first column has no name: [{"": "ok", "rows": 3}, ...]. NULL: it is none.
+ */
+static json_t *rows_of_maps(const json_t *object)
+{
+	const char *key;
+	json_t *value;
+	json_t *rows = json_array();
+	json_object_foreach((json_t *)object, key, value)
+	{
+		if (!json_is_object(value)) {
+			json_decref(rows);
+			return NULL;
+		}
+		json_t *row = json_object();
+		json_object_set_new(row, "", json_string(key));
+		json_object_update(row, value);
+		json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
 static void print_entry(const char *key, json_t *value, int width, int indent)
 {
-	bool is_table = json_is_array(value) && json_is_object(json_array_get(value, 0));
+	bool is_map = json_is_object(value) && json_object_size(value) > 0;
+	json_t *rows = is_map ? rows_of_maps(value) : json_incref(value);
 	printf("%*s", indent, "");
-	if (is_table || (json_is_object(value) && json_object_size(value) > 0)) {
+	if (json_is_object(json_array_get(rows, 0))) {
 		struct table table = {.indent = indent + NEST_INDENT};
 		puts(key);
-		if (is_table)
-			print_rows(&table, value);
-		else
-			print_for_people(value, indent + NEST_INDENT);
+		print_rows(&table, rows);
+		json_decref(rows);
+		return;
+	}
+	json_decref(rows);
+	if (is_map) {
+		puts(key);
+		print_for_people(value, indent + NEST_INDENT);
 		return;
 	}
 	char *text = cell_text(value);

@@ -26,6 +26,7 @@ struct table {
 	struct table_column {
 		char name[40];
 		int width;
+		bool right;
 	} column[24];
 	bool begun;
 };

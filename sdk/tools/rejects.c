@@ -2,7 +2,6 @@
 #include "rejects.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,22 +134,46 @@ int rejects_write(struct cli *cli, uint64_t upload_id, FILE *out)
 	return code;
 }
 
-int rejects_save(struct cli *cli, uint64_t upload_id, const char *path)
+int rejects_open(const char *path, struct rejects_file *ret)
 {
-	char unfinished[PATH_MAX];
-	snprintf(unfinished, sizeof(unfinished), "%s.part", path);
-	FILE *out = fopen(unfinished, "we");
-	if (!out) {
-		complain("%s: %s", unfinished, strerror(errno));
+	*ret = (struct rejects_file){.path = path};
+	if (!path)
+		return EXIT_DONE;
+	if (asprintf(&ret->unfinished, "%s.part", path) < 0) {
+		ret->unfinished = NULL;
+		complain("out of memory");
 		return EXIT_REFUSED;
 	}
-	int code = rejects_write(cli, upload_id, out);
-	bool written = !ferror(out);
-	if (fclose(out) || !written || (code == EXIT_DONE && rename(unfinished, path))) {
-		complain("%s: could not be written: %s", path, strerror(errno));
+	ret->out = fopen(ret->unfinished, "we");
+	if (ret->out)
+		return EXIT_DONE;
+	complain("the rejects cannot be written: %s: %s; nothing was uploaded", ret->unfinished, strerror(errno));
+	return EXIT_REFUSED;
+}
+
+int rejects_save(struct cli *cli, uint64_t upload_id, struct rejects_file *file)
+{
+	if (!file->out)
+		return EXIT_DONE;
+	int code = rejects_write(cli, upload_id, file->out);
+	bool written = !ferror(file->out);
+	written = fclose(file->out) == 0 && written;
+	file->out = NULL;
+	if (code == EXIT_DONE && (!written || rename(file->unfinished, file->path))) {
+		complain("%s: could not be written: %s; kontor upload rejects %llu prints the same", file->path,
+			 strerror(errno), (unsigned long long)upload_id);
 		code = EXIT_REFUSED;
 	}
 	if (code != EXIT_DONE)
-		remove(unfinished);
+		remove(file->unfinished);
 	return code;
+}
+
+void rejects_close(struct rejects_file *file)
+{
+	if (file->out) {
+		fclose(file->out);
+		remove(file->unfinished);
+	}
+	free(file->unfinished);
 }

@@ -141,6 +141,8 @@ static int print_end(struct cli *cli, const struct command *command, const msgpa
 	}
 	if (result && result->type == MSGPACK_OBJECT_MAP)
 		json_object_update_new(object, json_of("", result));
+	if (job_id) /* of this command, not of the one that made the safefile */
+		json_object_set_new(object, "job_id", json_of("job_id", job_id));
 	if (code == EXIT_DONE)
 		code = print_complete(cli, command, object);
 	else

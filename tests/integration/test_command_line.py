@@ -38,6 +38,34 @@ class CommandLine(Scenario):
                 (("call", "idgen.next", "cuont=1"), "did you mean count"), (("call", "idgen.next", "count=x"), "whole number")):
             self.assertIn(word, self.refused(*arguments, code=2), arguments)
 
+    def test_a_value_that_can_never_be_right_is_2(self):
+        for arguments, word in (
+                (("settlement", "close", "--region", "SG", "--window", "2026-W60"), "of a week that exists"),
+                (("settlement", "windows", "--region", "sg"), "two capital letters"), (("payout", "list"), "give either run"),
+                (("call", "idgen.next", "namespace=file", "count=0"), "1 to 1048576"),
+                (("upload", self.items_file(), "--kind", "nope", "--region", "SG"), "billing-items, payees"),
+                (("upload", self.items_file(), "--kind", "", "--region", "SG"), "--kind is empty"),
+                (("status", "--as", ""), "--as is empty"), (("call", "idgen.next", "@/nowhere"), "unable to open /nowhere")):
+            error = self.refused(*arguments, code=2)
+            self.assertIn(word, error, arguments)
+            self.assertNotIn(":-1", error)
+
+    def test_rejects_that_cannot_be_written_are_told_before_the_upload(self):
+        before = self.count("upload")
+        error = self.refused("upload", self.items_file(item(order="W-1")), "--kind", "billing-items", "--region", "SG", "--rejects",
+                             "/nowhere/rejects.csv")
+        self.assertIn("nothing was uploaded", error)
+        self.assertEqual(self.count("upload"), before)
+
+    def test_a_person_sees_the_id_window_and_sums_without_json(self):
+        code, output, _ = self.kontor.run("status")
+        self.assertEqual(code, 0)
+        self.assertRegex(output, r"(?m)^idgen\n( .*\n)* +window_left_ms +\d+$")
+        self.assertIn("upload.billing-items, upload.payees", output)
+        code, output, _ = self.kontor.run("upload", self.items_file(item(order="Y-1"), item(order="Y-2", amount="3")), "--kind",
+                                          "billing-items", "--region", "SG", "--follow")
+        self.assertRegex(output, r"(?m)^verdicts\n +amount_minor +rows\n +ok +SGD 1300 +2$")
+
     def test_help_needs_no_unit(self):
         for arguments in (("--help",), ("help",), ("upload", "--help"), ("settlement", "close", "-h")):
             done = subprocess.run([KONTOR, *arguments], env={"KONTOR_ENDPOINT": "ipc:///nowhere"}, text=True,
@@ -146,6 +174,16 @@ class CommandLine(Scenario):
                           ("id", "next", "-e", self.kontor.endpoint, "default"),
                           ("--json", "id", "next", "default", f"--endpoint={self.kontor.endpoint}")):
             subprocess.run([KONTOR, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
+class DatabaseAway(Scenario):
+    def test_a_command_says_so_within_seconds_and_ends_with_3(self):
+        self.kontor.control("db-kill")
+        for arguments in (("upload", "list"), ("settlement", "close", "--region", "SG"), ("jobs", "follow", "7")):
+            started = time.monotonic()
+            error = self.refused(*arguments, code=3)
+            self.assertLess(time.monotonic() - started, 10, arguments)
+            self.assertIn("is the server running?", error)
 
 
 if __name__ == "__main__":

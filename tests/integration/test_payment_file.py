@@ -87,7 +87,8 @@ class PaymentFile(Scenario):
         self.assertEqual(published["state"], "published")
         self.assertEqual(part.read_bytes(), good)
         again = self.kontor.json("safefile", "publish", self.safefile, "--follow")
-        self.assertEqual(again["path"], published["path"])
+        self.assertEqual((again["path"], again["job_id"]), (published["path"], published["job_id"]))
+        self.assertEqual(self.kontor.json("jobs", "show", published["job_id"])["kind"], "safefile.publish")
 
     def test_6_the_file_pays_exactly_the_payouts(self):
         published = self.kontor.json("safefile", "show", self.safefile)
@@ -140,8 +141,11 @@ class PaymentFile(Scenario):
                                    "--follow")
         self.assertEqual(created["payments"], 1)
         self.kontor.json("safefile", "cancel", created["safefile_id"])
+        queued = self.kontor.json("safefile", "create", "--region", "SG", "--window", "2026-W46", "--profile", "pain001")
+        self.assertEqual(queued["state"], "queued")
         again = self.kontor.json("safefile", "create", "--region", "SG", "--window", "2026-W46", "--profile", "pain001",
                                  "--follow")
+        self.assertEqual((again["job_id"], again["state"]), (queued["job_id"], "verified"))
         self.assertNotEqual(again["safefile_id"], created["safefile_id"])
         self.assertEqual(again["payments"], 1)
         self.assertEqual(self.kontor.sql("SELECT COUNT(*), COUNT(DISTINCT e2e_id) FROM payout_attempt WHERE safefile_id IN "

@@ -96,23 +96,45 @@ static int find_too_early(struct settlement *self, kontor_conn *conn, const stru
 	return 0;
 }
 
-int close_find_obstacle(struct settlement *self, kontor_conn *conn, const struct kontor_region *region, uint32_t window,
-			bool early, struct obstacle *ret_obstacle, struct kontor_error *err)
+/* Which windows its rows belong to is known only once they are stored, so a half-done upload stands against any close.
+ */
+static int find_active_upload(kontor_conn *conn, const struct close_wish *wish, struct obstacle *obstacle,
+			      struct kontor_error *err)
 {
+	uint64_t upload_id = 0;
+	int rc = kontor_upload_find_active(conn, billing_items_kind->name, wish->region->code, wish->asked_ms,
+					   &upload_id, err);
+	if (rc)
+		return rc == KONTOR_E_NOT_FOUND ? 0 : rc;
+	char name[KONTOR_WINDOW_SIZE];
+	obstacle->code = KONTOR_E_BUSY;
+	snprintf(obstacle->message, sizeof(obstacle->message),
+		 "upload %" PRIu64 " of %s is half done and may hold items of window %s; wait for it (--wait), or "
+		 "cancel it",
+		 upload_id, wish->region->code, kontor_window_format(wish->window, name));
+	return 0;
+}
+
+int close_find_obstacle(struct settlement *self, kontor_conn *conn, const struct close_wish *wish,
+			struct obstacle *ret_obstacle, struct kontor_error *err)
+{
+	const struct kontor_region *region = wish->region;
 	memset(ret_obstacle, 0, sizeof(*ret_obstacle));
-	if (window < region->first_window) {
+	if (wish->window < region->first_window) {
 		char name[KONTOR_WINDOW_SIZE], first[KONTOR_WINDOW_SIZE];
 		ret_obstacle->code = KONTOR_E_CONFLICT;
 		snprintf(ret_obstacle->message, sizeof(ret_obstacle->message),
-			 "window %s lies before the first window of %s, %s", kontor_window_format(window, name),
+			 "window %s lies before the first window of %s, %s", kontor_window_format(wish->window, name),
 			 region->code, kontor_window_format(region->first_window, first));
 		return 0;
 	}
-	int rc = find_too_early(self, conn, region, window, early, ret_obstacle, err);
+	int rc = find_too_early(self, conn, region, wish->window, wish->early, ret_obstacle, err);
 	if (!rc && !ret_obstacle->code)
-		rc = find_older_items(conn, region->code, window, ret_obstacle, err);
+		rc = find_older_items(conn, region->code, wish->window, ret_obstacle, err);
 	if (!rc && !ret_obstacle->code)
-		rc = find_open_upload(conn, region->code, window, ret_obstacle, err);
+		rc = find_open_upload(conn, region->code, wish->window, ret_obstacle, err);
+	if (!rc && !ret_obstacle->code)
+		rc = find_active_upload(conn, wish, ret_obstacle, err);
 	return rc;
 }
 

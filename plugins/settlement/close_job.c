@@ -18,6 +18,7 @@ struct closing {
 	const struct kontor_region *region;
 	uint32_t window;
 	bool early, wait;
+	int64_t asked_ms;
 	uint64_t epoch; /* of the fence; 0: not raised */
 	uint64_t items;
 	size_t totals_len;
@@ -36,7 +37,8 @@ static int read_params(struct settlement *self, kontor_job *job, struct closing 
 					.region = kontor_region_find(self->host, kontor_job_region(job)),
 					.window = (uint32_t)kontor_get_uint(params, "window", 0),
 					.early = kontor_get_bool(params, "early", false),
-					.wait = kontor_get_bool(params, "wait", false)};
+					.wait = kontor_get_bool(params, "wait", false),
+					.asked_ms = kontor_get_int(params, "asked_ms", INT64_MAX)};
 	if (!ret_closing->region)
 		return kontor_job_fail(job, err, KONTOR_E_CONFLICT, "region %s is not configured in this unit",
 				       kontor_job_region(job));
@@ -96,9 +98,9 @@ static int lower_fence(kontor_conn *tx, void *arg, struct kontor_error *err)
 static int look_for_obstacle(struct closing *closing, struct kontor_error *err)
 {
 	kontor_conn *conn = kontor_job_db(closing->job);
+	struct close_wish wish = {closing->region, closing->window, closing->early, closing->asked_ms};
 	struct obstacle obstacle;
-	int rc = close_find_obstacle(closing->self, conn, closing->region, closing->window, closing->early, &obstacle,
-				     err);
+	int rc = close_find_obstacle(closing->self, conn, &wish, &obstacle, err);
 	if (rc || !obstacle.code)
 		return rc;
 	if (obstacle.code == KONTOR_E_CONFLICT || !closing->wait) /* undo lowers the fence */

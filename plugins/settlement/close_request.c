@@ -95,12 +95,12 @@ static int answer_running(kontor_request *request, const char *unique_key)
 	return 0;
 }
 
-static int submit(kontor_request *request, const char *region, uint32_t window, const char *unique_key)
+static int submit(kontor_request *request, const struct close_wish *wish, const char *unique_key)
 {
 	struct kontor_error *err = kontor_request_error(request);
 	struct kontor_job_new job = {.kind = close_job_kind->name,
 				     .lane = close_job_kind->lane,
-				     .region = region,
+				     .region = wish->region->code,
 				     .user = kontor_request_user(request)->name,
 				     .unique_key = unique_key};
 	char name[KONTOR_WINDOW_SIZE];
@@ -108,8 +108,9 @@ static int submit(kontor_request *request, const char *region, uint32_t window, 
 	if (!params)
 		return kontor_request_fail(request, KONTOR_E_INTERNAL, "out of memory");
 	kontor_write_map(params);
-	kontor_put_uint(params, "window", window);
-	kontor_put_bool(params, "early", kontor_arg_bool(request, "early"));
+	kontor_put_uint(params, "window", wish->window);
+	kontor_put_bool(params, "early", wish->early);
+	kontor_put_int(params, "asked_ms", wish->asked_ms);
 	kontor_put_bool(params, "wait", kontor_arg_bool(request, "wait"));
 	kontor_write_end(params);
 	int rc = kontor_id_next(kontor_request_host(request), "job", &job.job_id, err);
@@ -123,7 +124,7 @@ static int submit(kontor_request *request, const char *region, uint32_t window, 
 	if (rc)
 		return rc;
 	kontor_put_uint(kontor_reply(request), "job_id", job.job_id);
-	kontor_put_string(kontor_reply(request), "window", kontor_window_format(window, name));
+	kontor_put_string(kontor_reply(request), "window", kontor_window_format(wish->window, name));
 	kontor_put_string(kontor_reply(request), "state", "queued");
 	return 0;
 }
@@ -153,8 +154,11 @@ int handle_close(void *self, kontor_request *request)
 		if (rc)
 			return rc;
 	}
+	struct close_wish wish = {.region = region, .window = window, .early = kontor_arg_bool(request, "early")};
 	struct obstacle obstacle;
-	rc = close_find_obstacle(self, tx, region, window, kontor_arg_bool(request, "early"), &obstacle, err);
+	rc = database_now_ms(tx, &wish.asked_ms, err);
+	if (!rc)
+		rc = close_find_obstacle(self, tx, &wish, &obstacle, err);
 	if (rc)
 		return rc;
 	if (obstacle.code == KONTOR_E_CONFLICT || (obstacle.code && !kontor_arg_bool(request, "wait"))) {
@@ -163,5 +167,5 @@ int handle_close(void *self, kontor_request *request)
 			err->retry_after_ms = OBSTACLE_RETRY_MS;
 		return obstacle.code;
 	}
-	return submit(request, region->code, window, unique_key);
+	return submit(request, &wish, unique_key);
 }

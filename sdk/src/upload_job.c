@@ -9,6 +9,8 @@
 #include "upload_file.h"
 #include "upload_statements.h"
 
+#define NO_SUCH_TABLE 1146
+
 struct kontor_job_kind kontor_upload_job_kind(const char *job_kind_name)
 {
 	return (struct kontor_job_kind){
@@ -83,6 +85,17 @@ int upload_file_load(const struct kontor_upload_context *context, kontor_job *jo
 		rc = read_row(ret_file, job, rows, err);
 	kontor_rows_close(rows);
 	return rc;
+}
+
+int kontor_upload_find_active(kontor_conn *conn, const char *kind, const char *region, int64_t until_ms,
+			      uint64_t *ret_upload_id, struct kontor_error *err)
+{
+	int64_t upload_id = 0;
+	int rc = kontor_db_query_int(conn, SQL_FIND_ACTIVE,
+				     KONTOR_PARAMS(P_STRING(region), P_STRING(kind), P_INT(until_ms)), &upload_id, err);
+	if (rc == 0)
+		*ret_upload_id = (uint64_t)upload_id;
+	return kontor_db_errno(conn) == NO_SUCH_TABLE ? KONTOR_E_NOT_FOUND : rc;
 }
 
 int upload_file_delete(kontor_conn *conn, const char *sql, uint64_t upload_id, struct kontor_error *err)

@@ -10,6 +10,10 @@
 	"SELECT region, kind, name, user, state, sha256, bytes, dry_run, header, rows_total, error_code, error, "      \
 	"checked_ms FROM upload WHERE upload_id = ?"
 
+#define SQL_FIND_ACTIVE                                                                                                \
+	"SELECT upload_id FROM upload WHERE region = ? AND kind = ? AND dry_run = 0 "                                  \
+	"AND state IN ('checking', 'importing') AND checked_ms <= ? ORDER BY upload_id LIMIT 1"
+
 /* The piece that holds one byte of the file. */
 #define SQL_PIECE_AT                                                                                                   \
 	"SELECT file_offset, data FROM upload_piece WHERE upload_id = ? AND file_offset <= ? "                         \

@@ -88,6 +88,15 @@ class HalfDoneUploads(Scenario):
         self.assertEqual(self.count("billing_item", "region='SG'"), 0)
         self.assertEqual(self.count("item_batch", "region='SG'"), 0)
 
+    def test_an_upload_that_is_still_checked_stands_against_a_close(self):
+        path = self.file("\n".join([HEADER] + [item(order=f"P-{n}", shop=1 + n % 997) for n in range(60_000)]) + "\n")
+        started = self.kontor.json("upload", path, "--kind", "billing-items", "--region", "TH")
+        self.assertIn(started["upload_id"],
+                      self.refused("settlement", "close", "--region", "TH", "--window", "2026-W45", "--follow", code=3))
+        closed = self.kontor.json("settlement", "close", "--region", "TH", "--window", "2026-W45", "--wait", "--follow")
+        self.assertEqual(closed["items"], 60_000)
+        self.assertVerdicts(self.kontor.json("upload", "show", started["upload_id"]), ok=60_000)
+
     def test_a_window_with_a_half_done_upload_does_not_close(self):
         started = self.start_long_upload("MY")
         error = self.refused("settlement", "close", "--region", "MY", "--window", "2026-W45", "--follow", code=3)

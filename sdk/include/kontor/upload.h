@@ -124,6 +124,12 @@ struct kontor_upload_kind {
 	int (*undo)(void *self, kontor_conn *conn, const struct kontor_upload *upload, struct kontor_error *err);
 };
 
+/* The oldest upload of this kind and region that may still store rows: its check began at until_ms (ms since 1970, the
+ * database's clock) or before, it is no dry run and has neither ended nor been stored whole. NOT_FOUND (no message)
+ * when there is none, also where the upload plugin has no tables. For who must not go on over a half-done upload. */
+int kontor_upload_find_active(kontor_conn *conn, const char *kind, const char *region, int64_t until_ms,
+			      uint64_t *ret_upload_id, struct kontor_error *err);
+
 /* The job that runs uploads of a kind is named "upload." + kind and runs in lane "upload". The host registers it for
  * each upload kind of its plugins; `context` is made from the plugin's self and its kind. */
 struct kontor_upload_context {

@@ -237,7 +237,7 @@ static void test_a_full_disk_leaves_no_file(void **state)
 	close(out.fd);
 	out.fd = open("/dev/full", O_WRONLY);
 	assert_int_equal(data_file_write(&out, "x", 1, &err), 0); /* still in the buffer */
-	assert_int_equal(data_file_commit(&out, &bytes, sha256, &err), KONTOR_E_STORAGE);
+	assert_int_equal(data_file_commit(&out, &bytes, sha256, &err), KONTOR_E_UNAVAILABLE);
 	assert_non_null(strstr(err.message, "full.xml: No space left on device"));
 	assert_int_equal(faccessat(folder_fd, "full.xml", F_OK, 0), -1);
 }

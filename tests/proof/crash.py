@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# proof: crash [KILLS] [SEED]   kontord and mariadbd killed (-9) at random moments of the demo's steps, 40 times; about 5 min
+# proof: crash [KILLS] [SEED]   kontord and mariadbd killed (-9) at random moments of the demo's steps, 40 times; about 2 min
 """The same final totals, nothing twice, and the payment file byte for byte what was approved."""
 import pathlib
 import random

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -128,12 +129,16 @@ class Demo:
         line("rejected rows", rejects)
         line("payment file", published["path"])
         line("kontord's log", self.kontor.folder / "log/kontord.log")
+        if self.options.down:
+            return
         print(f"\n{BOLD}To look around{PLAIN} (the instance still runs; ./dev demo begins anew)")
+        program = shlex.quote(f"{BUILD}/bin/kontor")
+        control = shlex.join([str(pathlib.Path(__file__).parents[1] / "lib/instance"), str(self.kontor.folder)])
         print(f"  export KONTOR_ENDPOINT={self.kontor.endpoint}")
         for command in ("status", "jobs list", f"upload rejects {upload['upload_id']}",
                         f"settlement windows --region {expected['region']}", f"safefile show {published['safefile_id']}"):
-            print(f"  {BUILD}/bin/kontor {command}")
-        print(f"  {pathlib.Path(__file__).parents[1] / 'lib/instance'} {self.kontor.folder} down     # stops it")
+            print(f"  {program} {command}")
+        print(f"  {control} down     # stops it")
 
 
 def main():
@@ -142,7 +147,12 @@ def main():
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--shops", type=int, default=20_000)
     parser.add_argument("--down", action="store_true", help="stop the instance at the end")
-    return Demo(parser.parse_args()).run()
+    try:
+        return Demo(parser.parse_args()).run()
+    except RuntimeError as failure:     # the instance says what is wrong
+        sys.exit(f"{RED}the demo stopped{PLAIN}: {failure}")
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; ./dev demo begins anew")
 
 
 if __name__ == "__main__":

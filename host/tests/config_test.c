@@ -328,7 +328,8 @@ static void test_the_shipped_configuration_has_no_problem(void **state)
 {
 	struct fixture *fixture = *state;
 	char command[1024];
-	snprintf(command, sizeof(command), "rm -rf %s && cp -r '" SHIPPED_CONF "' %s", fixture->folder, fixture->folder);
+	snprintf(command, sizeof(command), "rm -rf %s && cp -r '" SHIPPED_CONF "' %s", fixture->folder,
+		 fixture->folder);
 	assert_int_equal(system(command), 0);
 	write_file(fixture, "units/one.conf", "plugins = {\"probe\"}\n");
 	write_file(fixture, "conf.d/site.conf", "datacenter = \"dev\"\n");

@@ -31,8 +31,8 @@ int kontor_client_add(kontor_client *client, const char *service, const char *en
 struct kontor_call_options {
 	uint32_t timeout_ms;  /* 0 = 30 s; sent along as milliseconds left */
 	uint32_t patience_ms; /* how long refusals that did nothing are tried again; 0 = until the timeout */
-	const char *key;     /* idempotency key, 1-64 bytes; required for methods that change something */
-	const char *caller;  /* acts for this user (believed only from units); NULL: the client's */
+	const char *key;      /* idempotency key, 1-64 bytes; required for methods that change something */
+	const char *caller;   /* acts for this user (believed only from units); NULL: the client's */
 };
 
 /* Calls "settlement.close" with the map in `args` (NULL: an empty one) and waits for the answer. Retries what may be

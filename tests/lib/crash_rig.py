@@ -97,6 +97,7 @@ class CrashRig:
             wrong += self.rewritten(kontor, published)
             self.report(f"  {killer.done} kills, {self.repeated} commands typed again")
             self.killed = killer.done
+        kontor.control("remove")    # its folder of sockets too
         return wrong
 
     def approve(self, kontor, safefile, user):

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The faults of the id proof. Each one ends when ids flow again from both hosts of its datacenter, within a bound that the
+design explains; a longer gap is a finding."""
+import random
+import shutil
+import threading
+import time
+
+from idgen_site import Refused
+
+RESTART_S = 15          # a process's start on a busy machine, and its first slot
+
+
+class Faults(threading.Thread):
+    """One datacenter's faults, one after the other, every kind once before any comes again."""
+
+    def __init__(self, rig, datacenter, seed, kinds=None, pause=(1.0, 4.0), stop_s=None, freeze_s=15.0):
+        super().__init__(daemon=True)
+        self.rig, self.datacenter = rig, datacenter
+        self.random = random.Random(seed)
+        self.pause, self.freeze_s = pause, freeze_s
+        self.stop_s = stop_s or 1.5 * datacenter.window_s           # beyond the lease
+        self.kinds = kinds or list(self.ALL)
+        self.done = {}
+        self.ending = threading.Event()
+        self.failure = None
+        self.dump = rig.folder / f"{datacenter.name}.sql"
+        self.files = rig.folder / f"{datacenter.name}.files"
+
+    def run(self):
+        try:
+            self.keep_old_state()
+            while not self.ending.is_set():
+                for kind in self.random.sample(self.kinds, len(self.kinds)):
+                    if self.ending.wait(self.random.uniform(*self.pause)):
+                        return
+                    getattr(self, kind)()
+                    self.done[kind] = self.done.get(kind, 0) + 1
+        except Exception as failure:  # pylint: disable=broad-except
+            self.failure = failure
+
+    def end(self, timeout):
+        self.ending.set()
+        self.join(timeout)
+        if self.is_alive():
+            self.rig.finding(f"{self.datacenter.name}: the fault that was under way did not end within {timeout} s")
+        if self.failure:
+            raise self.failure
+
+    # ---- what the faults share
+
+    def say(self, text):
+        self.rig.say(f"{self.datacenter.name}: {text}")
+
+    def a_host(self):
+        index = self.random.randrange(len(self.datacenter.hosts))
+        return "ab"[index], self.datacenter.hosts[index]
+
+    def recover(self, bound_s, what):
+        for letter, host in zip("ab", self.datacenter.hosts):
+            if host.process.poll() is not None:
+                self.rig.finding(f"{self.datacenter.name}{letter} ended by itself after {what}: exit {host.process.returncode}; "
+                                 f"its log ends: {' | '.join(host.log_text().splitlines()[-3:])}")
+                host.start()
+            try:
+                seconds = host.await_ids(bound_s)
+                if seconds > 1:
+                    self.say(f"ids flow again from {letter} {seconds:.1f} s after {what}")
+            except Refused as refused:
+                self.rig.finding(f"{self.datacenter.name}{letter}: no id within {bound_s:.0f} s after {what}: {refused}")
+
+    def keep_old_state(self):
+        self.datacenter.database.dump(self.dump, self.rig.schema)
+        shutil.rmtree(self.files, ignore_errors=True)
+        self.datacenter.database.copy_files(self.files)
+
+    # ---- processes
+
+    def host_killed(self):
+        letter, host = self.a_host()
+        self.say(f"host {letter} killed")
+        host.kill()
+        host.start()
+        self.recover(RESTART_S, "the kill of a host")
+
+    def host_stopped(self):
+        letter, host = self.a_host()
+        self.say(f"host {letter} stopped for {self.stop_s:.1f} s, beyond its lease")
+        host.pause()
+        time.sleep(self.stop_s)
+        host.resume()
+        self.recover(RESTART_S, "a stop of a host")
+
+    def database_killed(self):
+        self.say("database killed")
+        self.datacenter.database.kill()
+        self.datacenter.database.up()
+        self.recover(RESTART_S, "the kill of the database")
+
+    def database_frozen(self):
+        self.say(f"database frozen for {self.freeze_s:.1f} s")
+        self.datacenter.database.freeze()
+        time.sleep(self.freeze_s)
+        self.datacenter.database.thaw()
+        self.recover(RESTART_S, "the database froze")
+
+    def client_killed(self):
+        client = self.random.choice(self.datacenter.clients)
+        self.say(f"client {client.name} killed")
+        client.kill()
+        client.start()
+
+    # ---- clocks
+
+    def clock_step(self, seconds, back_after_s):
+        letter, host = self.a_host()
+        self.say(f"clock of host {letter} {seconds:+} s for {back_after_s:.1f} s")
+        start_ms = int(time.time() * 1000)
+        host.set_clock(seconds)
+        time.sleep(back_after_s)
+        if abs(seconds) < 60:
+            self.recover(RESTART_S, f"a clock step of {seconds:+} s")
+        host.set_clock(0)
+        self.recover(RESTART_S, f"a clock step of {seconds:+} s and back")
+        self.rig.disturbed(self.datacenter, start_ms)
+
+    def clock_back_1ms(self):
+        self.clock_step(-0.001, self.random.uniform(0.5, 2))
+
+    def clock_back_5s(self):
+        self.clock_step(-5, self.random.uniform(1, 6))
+
+    def clock_back_1h(self):
+        self.clock_step(-3600, self.random.uniform(1, 8))
+
+    def clock_ahead_1h(self):
+        self.clock_step(3600, self.random.uniform(1, 8))
+
+    # ---- a database that lost what it had committed
+
+    def quarantine_s(self):
+        return 3 * self.datacenter.window_s + RESTART_S
+
+    def dump_restored(self):
+        self.say("an old dump is loaded")
+        self.datacenter.database.load(self.dump, self.rig.schema)
+        self.recover(self.quarantine_s(), "an old dump was loaded")
+
+    def files_restored(self):
+        self.say("the database's files are those of an old copy")
+        self.datacenter.database.put_back_files(self.files)
+        self.recover(self.quarantine_s(), "old files were put back")
+
+    ALL = ("host_killed", "host_stopped", "database_killed", "database_frozen", "client_killed", "clock_back_1ms",
+           "clock_back_5s", "clock_back_1h", "clock_ahead_1h", "dump_restored", "files_restored")

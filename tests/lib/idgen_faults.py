@@ -14,12 +14,12 @@ RESTART_S = 15          # a process's start on a busy machine, and its first slo
 class Faults(threading.Thread):
     """One datacenter's faults, one after the other, every kind once before any comes again."""
 
-    def __init__(self, rig, datacenter, seed, kinds=None, pause=(1.0, 4.0), stop_s=None, freeze_s=15.0):
+    def __init__(self, rig, datacenter, seed, kinds=None, rounds=10 ** 6, pause=(1.0, 4.0), freeze_s=15.0):
         super().__init__(daemon=True)
         self.rig, self.datacenter = rig, datacenter
         self.random = random.Random(seed)
-        self.pause, self.freeze_s = pause, freeze_s
-        self.stop_s = stop_s or 1.5 * datacenter.window_s           # beyond the lease
+        self.pause, self.freeze_s, self.rounds = pause, freeze_s, rounds
+        self.stop_s = 1.3 * datacenter.window_s                     # beyond the lease
         self.kinds = kinds or list(self.ALL)
         self.done = {}
         self.ending = threading.Event()
@@ -30,7 +30,7 @@ class Faults(threading.Thread):
     def run(self):
         try:
             self.keep_old_state()
-            while not self.ending.is_set():
+            for _ in range(self.rounds):
                 for kind in self.random.sample(self.kinds, len(self.kinds)):
                     if self.ending.wait(self.random.uniform(*self.pause)):
                         return
@@ -70,7 +70,7 @@ class Faults(threading.Thread):
                 self.rig.finding(f"{self.datacenter.name}{letter}: no id within {bound_s:.0f} s after {what}: {refused}")
 
     def keep_old_state(self):
-        self.datacenter.database.dump(self.dump, self.rig.schema)
+        self.datacenter.database.dump(self.dump)
         shutil.rmtree(self.files, ignore_errors=True)
         self.datacenter.database.copy_files(self.files)
 
@@ -143,7 +143,7 @@ class Faults(threading.Thread):
 
     def dump_restored(self):
         self.say("an old dump is loaded")
-        self.datacenter.database.load(self.dump, self.rig.schema)
+        self.datacenter.database.load(self.dump)
         self.recover(self.quarantine_s(), "an old dump was loaded")
 
     def files_restored(self):

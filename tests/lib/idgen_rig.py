@@ -35,9 +35,8 @@ class Client:
         self.process.communicate(timeout=30)
 
     def stop(self):
-        self.process.terminate()
         try:
-            output, error = self.process.communicate(timeout=30)
+            output, error = self.process.communicate(timeout=30)    # SIGTERM was sent
         except subprocess.TimeoutExpired:
             self.process.kill()
             output, error = self.process.communicate()
@@ -58,7 +57,6 @@ class Proxy:
                                         stdout=subprocess.PIPE)
 
     def stop(self):
-        self.process.terminate()
         self.counts = json.loads(self.process.communicate(timeout=30)[0])
 
 
@@ -68,8 +66,8 @@ class Datacenter:
     def __init__(self, rig, number, window_s, options):
         self.rig, self.number, self.name, self.window_s = rig, number, f"dc{number}", window_s
         self.folder = rig.folder / self.name
-        self.database = Database(self.folder / "db").up()
-        self.hosts = [Host(self.folder / letter, self.database, number, options(number, letter), rig.plugins, rig.schema)
+        self.database = Database(self.folder / "db", rig.template).up()
+        self.hosts = [Host(self.folder / letter, self.database, number, options(number, letter), rig.plugins)
                       for letter in "ab"]
         self.clients, self.proxies = [], []
 
@@ -106,6 +104,8 @@ class Datacenter:
         for client in self.clients:
             client.stop()
         for proxy in self.proxies:
+            proxy.process.terminate()
+        for proxy in self.proxies:
             proxy.stop()
 
     def remove(self):
@@ -117,10 +117,10 @@ class Datacenter:
 class Rig:
     """with Rig(...) as rig: rig.add_clients(); faults; verdict = rig.judge(). `report` gets a line for each event."""
 
-    def __init__(self, folder, seed, windows=(5, 20), options=lambda number, letter: {}, plugins=None, schema="kontor",
-                 report=print):
+    def __init__(self, folder, seed, windows=(5, 20), options=lambda number, letter: {"claim": "auto"}, plugins=None,
+                 template=None, report=print):
         self.folder, self.seed, self.windows, self.options = pathlib.Path(folder), seed, windows, options
-        self.plugins, self.schema = plugins, schema
+        self.plugins, self.template = plugins, template
         self.records = self.folder / "records"
         self.records.mkdir(parents=True)
         self.start, self.report = time.monotonic(), report
@@ -168,6 +168,8 @@ class Rig:
     def stop_clients(self):
         """What the clients, and the proxies, counted."""
         counts, proxied = {}, {}
+        for client in (client for datacenter in self.datacenters for client in datacenter.clients):
+            client.process.terminate()
         for datacenter in self.datacenters:
             datacenter.stop_clients()
             for client in datacenter.clients:

@@ -35,8 +35,11 @@ class Refused(Exception):
 class Database:
     """A MariaDB server below a folder; restarted with the same files unless they are put back."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, template=None):
+        """template: the files of a server that was stopped in good order, which spares making new ones."""
         self.folder = pathlib.Path(folder)
+        if template:
+            shutil.copytree(template, self.folder / "db")
         self.environment = dict(os.environ, KONTOR_BUILD=str(BUILD), KONTOR_DB_POOL="64M", KONTOR_DB_REDO="24M")
 
     def control(self, command):
@@ -106,9 +109,9 @@ class Database:
 class Host:
     """A kontord with the unit `idgen`. Its wall clock is what set_clock() says, its monotonic clock the true one."""
 
-    def __init__(self, folder, database, datacenter, options=None, plugins=None, schema="kontor"):
+    def __init__(self, folder, database, datacenter, options=None, plugins=None):
         self.folder = pathlib.Path(folder)
-        self.database, self.datacenter, self.schema = database, datacenter, schema
+        self.database, self.datacenter = database, datacenter
         self.plugins = plugins or BUILD / "plugins"
         self.endpoint = f"ipc://{self.folder}/idgen.sock"
         self.log = self.folder / "kontord.log"
@@ -117,7 +120,7 @@ class Host:
         self.context = zmq.Context.instance()
         (self.folder / "conf/datacenters").mkdir(parents=True)
         (self.folder / "conf/conf.d").mkdir()
-        self.configure(options or {})
+        self.configure({"claim": "auto"} if options is None else options)
         self.set_clock(0)
 
     def configure(self, options):
@@ -128,11 +131,10 @@ class Host:
             shutil.copy(TOP / "conf" / name, conf)
         (conf / "users.conf").write_text(f'user "rig" {{ uid = {os.getuid()} roles = {{"operator", "admin", "unit"}} }}\n')
         (conf / "datacenters/here.conf").write_text(f'datacenter "here" {{ id = {self.datacenter} }}\n')
-        values = {"claim": "auto", **options}
-        text = "".join(f"    {name} = {self.written(value)}\n" for name, value in values.items())
+        text = "".join(f"    {name} = {self.written(value)}\n" for name, value in options.items())
         (conf / "conf.d/rig.conf").write_text(
             f'datacenter = "here"\ndatabase "main" {{\n    socket = "{self.database.socket}"\n    user = "root"\n'
-            f'    name = "{self.schema}"\n}}\nplugin "idgen" {{\n{text}}}\n')
+            f'    name = "kontor"\n}}\nplugin "idgen" {{\n{text}}}\n')
 
     @staticmethod
     def written(value):

@@ -13,6 +13,7 @@
 #include <zmq.h>
 
 #include "client_socket.h"
+#include "client_state.h"
 #include "kontor/time.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
@@ -113,6 +114,12 @@ kontor_client *kontor_client_free(kontor_client *client)
 	pthread_mutex_destroy(&client->lock);
 	free(client);
 	return NULL;
+}
+
+void kontor_client_orphan(kontor_client *client)
+{
+	if (client && client->has_key)
+		pthread_key_delete(client->key);
 }
 
 int kontor_client_add(kontor_client *client, const char *service, const char *endpoint, struct kontor_error *err)

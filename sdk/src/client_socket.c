@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <zmq.h>
 
@@ -33,12 +34,23 @@ struct kontor_client_socket {
 	int64_t heard_ms;  /* when the last frame came */
 };
 
+/* Where the request ids of a socket begin: an answer that something between kept back and gives to another socket does
+ * not fit there. Half of the numbers are left to count on. */
+static uint64_t random_id(void)
+{
+	uint64_t id = 0;
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		id = (uint64_t)kontor_monotonic_ms();
+	return id >> 1;
+}
+
 struct kontor_client_socket *kontor_client_socket_new(void *zmq_context, const char *endpoint)
 {
 	struct kontor_client_socket *s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
 	s->context = zmq_context;
+	s->last_id = random_id();
 	s->endpoint = strdup(endpoint);
 	s->header = kontor_writer_new();
 	return s->endpoint && s->header ? s : kontor_client_socket_free(s);
@@ -249,7 +261,7 @@ static int take_answer(struct kontor_client_socket *s, const struct kontor_clien
 		return fail_unknown(s, request->method, "its kontord was restarted meanwhile", err);
 	}
 	if (in->header.id != id || (in->header.kind != KONTOR_FRAME_REPLY && in->header.kind != KONTOR_FRAME_ERROR))
-		return 1; /* the late answer of an earlier call */
+		return 1; /* the late answer of an earlier call, or the second one of this socket's last call */
 	kontor_body *body = NULL;
 	struct kontor_error problem = KONTOR_ERROR_INIT;
 	if (kontor_body_parse(zmq_msg_data(&in->body), zmq_msg_size(&in->body), &body, &problem))

@@ -13,14 +13,14 @@ kontor_host *kontor_host_new(const struct kontor_host_options *options)
 		return NULL;
 	host->options = *options;
 	atomic_init(&host->draining, false);
-	host->ids = kontor_id_stock_new();
+	host->ids = kontor_host_ids_new();
 	return host->ids ? host : kontor_host_free(host);
 }
 
 kontor_host *kontor_host_free(kontor_host *host)
 {
 	if (host) {
-		kontor_id_stock_free(host->ids);
+		kontor_host_ids_free(host->ids);
 		free(host);
 	}
 	return NULL;

@@ -9,15 +9,15 @@
 
 #include "kontor/host.h"
 
-struct kontor_id_stock; /* ids.c: small grants kept for kontor_id_next() */
+struct kontor_host_ids; /* ids_host.c */
 
 struct kontor_host {
 	struct kontor_host_options options;
 	atomic_bool draining;
-	struct kontor_id_stock *ids;
+	struct kontor_host_ids *ids;
 };
 
-struct kontor_id_stock *kontor_id_stock_new(void);
-struct kontor_id_stock *kontor_id_stock_free(struct kontor_id_stock *stock);
+struct kontor_host_ids *kontor_host_ids_new(void);
+struct kontor_host_ids *kontor_host_ids_free(struct kontor_host_ids *ids);
 
 #endif

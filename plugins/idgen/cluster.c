@@ -2,11 +2,18 @@
  *
  * The row of id_cluster.
  */
-#include <stdio.h>
-
 #include "cluster.h"
+
+#include <stdio.h>
+#include <string.h>
+
 #include "kontor/client.h"
+#include "kontor/log.h"
+#include "kontor/time.h"
 #include "statements.h"
+
+/* More numbers than were ever reserved since any backup that one would restore: 4 billion, of 5 * 10^17. */
+#define SKIPPED_NUMBERS (UINT64_C(1) << 32)
 
 _Static_assert(CLUSTER_UUID_SIZE == 33, "kontor_random_key() writes 32 digits");
 
@@ -19,8 +26,13 @@ int cluster_read(kontor_conn *conn, struct cluster *ret_cluster, struct kontor_e
 	struct cluster cluster = {0};
 	code = kontor_rows_next(rows, err);
 	if (code == 1) {
-		cluster.datacenter = (unsigned)kontor_rows_uint(rows, 0);
-		snprintf(cluster.uuid, sizeof(cluster.uuid), "%s", kontor_rows_string(rows, 1));
+		cluster.database_ms = kontor_rows_int(rows, 0);
+		cluster.datacenter = (unsigned)kontor_rows_uint(rows, 1);
+		snprintf(cluster.uuid, sizeof(cluster.uuid), "%s", kontor_rows_string(rows, 2));
+		snprintf(cluster.server, sizeof(cluster.server), "%s", kontor_rows_string(rows, 3));
+		cluster.quarantine_until_ms = kontor_rows_int(rows, 4);
+		snprintf(cluster.quarantine_reason, sizeof(cluster.quarantine_reason), "%s",
+			 kontor_rows_string(rows, 5));
 	}
 	kontor_rows_close(rows);
 	if (code < 0)
@@ -28,6 +40,8 @@ int cluster_read(kontor_conn *conn, struct cluster *ret_cluster, struct kontor_e
 	*ret_cluster = cluster;
 	return 0;
 }
+
+/* ---- the datacenter id ---------------------------------------------------------------------------------------- */
 
 int cluster_check(const struct cluster *cluster, unsigned datacenter, struct kontor_error *err)
 {
@@ -47,17 +61,113 @@ int cluster_bind(kontor_conn *conn, unsigned datacenter, const char *user, struc
 	int code = cluster_read(conn, ret_cluster, err);
 	if (code || ret_cluster->datacenter)
 		return code ? code : cluster_check(ret_cluster, datacenter, err);
-	struct cluster cluster = {.datacenter = datacenter};
-	kontor_random_key(cluster.uuid);
+	char uuid[CLUSTER_UUID_SIZE];
 	code = kontor_db_exec(conn, SQL_BIND_CLUSTER,
-			      KONTOR_PARAMS(P_UINT(datacenter), P_STRING(cluster.uuid), P_STRING(user)), NULL, err);
-	if (code == KONTOR_E_CONFLICT) { /* somebody else was faster */
+			      KONTOR_PARAMS(P_UINT(datacenter), P_STRING(kontor_random_key(uuid)), P_STRING(user)),
+			      NULL, err);
+	*ret_bound = code == 0;
+	if (!code || code == KONTOR_E_CONFLICT) /* CONFLICT: somebody else was faster */
 		code = cluster_read(conn, ret_cluster, err);
-		return code ? code : cluster_check(ret_cluster, datacenter, err);
+	return code ? code : cluster_check(ret_cluster, datacenter, err);
+}
+
+/* ---- quarantine ----------------------------------------------------------------------------------------------- */
+
+struct quarantine {
+	const char *server_before, *server; /* NULL: it is still the same server */
+	const struct lost_reservation *lost;
+	size_t lost_len;
+	int64_t for_ms;
+	char reason[CLUSTER_TEXT_SIZE];
+};
+
+static int raise_again(kontor_conn *tx, const struct lost_reservation *lost, int64_t lease_ms, struct kontor_error *err)
+{
+	if (lost->namespace_)
+		return kontor_db_exec(tx, SQL_RAISE_MAX_N, KONTOR_PARAMS(P_UINT(lost->hwm), P_STRING(lost->namespace_)),
+				      NULL, err);
+	return kontor_db_exec(tx, SQL_RAISE_SLOT,
+			      KONTOR_PARAMS(P_UINT(lost->epoch), P_UINT(lost->hwm), P_INT(lease_ms),
+					    P_STRING(lost->layout->name), P_UINT(lost->slot), P_UINT(lost->hwm)),
+			      NULL, err);
+}
+
+static int begin_quarantine(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	const struct quarantine *q = arg;
+	int code = 0;
+	if (q->server) {
+		uint64_t affected;
+		code = kontor_db_exec(tx, SQL_CHANGE_SERVER,
+				      KONTOR_PARAMS(P_STRING(q->server), P_STRING(q->server_before)), &affected, err);
+		if (code || !affected) /* another unit saw it first */
+			return code;
 	}
+	for (size_t i = 0; !code && i < q->lost_len; i++)
+		code = raise_again(tx, &q->lost[i], q->for_ms, err);
+	if (!code)
+		code = kontor_db_exec(tx, SQL_SKIP_NUMBERS, KONTOR_PARAMS(P_UINT(SKIPPED_NUMBERS)), NULL, err);
+	if (!code)
+		code = kontor_db_exec(tx, SQL_QUARANTINE, KONTOR_PARAMS(P_STRING(q->reason), P_INT(q->for_ms)), NULL,
+				      err);
+	return code;
+}
+
+static int quarantine(kontor_conn *conn, struct cluster *cluster, struct quarantine *q, struct kontor_error *err)
+{
+	int code = kontor_db_transaction(conn, begin_quarantine, q, err);
 	if (code)
 		return code;
-	*ret_cluster = cluster;
-	*ret_bound = true;
-	return 0;
+	kontor_log(KONTOR_LOG_ERROR, "id slots in quarantine", "for_ms=%lld reason=%s", (long long)q->for_ms,
+		   KONTOR_QUOTED(q->reason));
+	return cluster_read(conn, cluster, err);
+}
+
+int cluster_watch_server(kontor_conn *conn, struct cluster *cluster, int64_t quarantine_ms, struct kontor_error *err)
+{
+	kontor_rows *rows = NULL;
+	char server[CLUSTER_TEXT_SIZE] = "";
+	int code = kontor_db_query(conn, KONTOR_READ_ALL, SQL_READ_SERVER, KONTOR_NO_PARAMS, &rows, err);
+	if (!code && (code = kontor_rows_next(rows, err)) == 1) {
+		snprintf(server, sizeof(server), "%s", kontor_rows_string(rows, 0));
+		code = 0;
+	}
+	kontor_rows_close(rows);
+	if (!code && strncmp(server, "galera ", strlen("galera ")) == 0)
+		code = kontor_db_exec(conn, SQL_WAIT_FOR_OTHER_NODES, KONTOR_NO_PARAMS, NULL, err);
+	if (code || strcmp(server, cluster->server) == 0)
+		return code;
+	if (!cluster->server[0])
+		return kontor_db_exec(conn, SQL_SET_FIRST_SERVER, KONTOR_PARAMS(P_STRING(server)), NULL, err);
+	struct quarantine q = {.server_before = cluster->server, .server = server, .for_ms = quarantine_ms};
+	snprintf(q.reason, sizeof(q.reason),
+		 "the database moved from server '%.100s' to '%.100s': it may not have all that the other acknowledged",
+		 cluster->server, server);
+	return quarantine(conn, cluster, &q, err);
+}
+
+int cluster_restore(kontor_conn *conn, struct cluster *cluster, const struct lost_reservation *lost, size_t lost_len,
+		    int64_t quarantine_ms, struct kontor_error *err)
+{
+	struct quarantine q = {.lost = lost, .lost_len = lost_len, .for_ms = quarantine_ms};
+	char what[64];
+	if (lost->namespace_)
+		snprintf(what, sizeof(what), "namespace %s", lost->namespace_);
+	else
+		snprintf(what, sizeof(what), "%s slot %u", lost->layout->name, lost->slot);
+	snprintf(q.reason, sizeof(q.reason),
+		 "the database lost reservations that it had acknowledged (%s, reserved up to %llu%s): was an old "
+		 "backup "
+		 "restored?",
+		 what, (unsigned long long)lost->hwm, lost_len > 1 ? ", and others" : "");
+	return quarantine(conn, cluster, &q, err);
+}
+
+int cluster_check_quarantine(const struct cluster *cluster, struct kontor_error *err)
+{
+	int64_t left_ms = cluster->quarantine_until_ms - cluster->database_ms;
+	if (left_ms <= 0)
+		return 0;
+	return kontor_fail(err, KONTOR_E_UNAVAILABLE, "no id slot is taken for another %lld s: %s",
+			   (long long)(left_ms + 999) / 1000, cluster->quarantine_reason);
 }

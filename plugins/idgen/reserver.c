@@ -1,239 +1,305 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reserving windows of id space by one compare-and-set.
+ * The reserver's visits and its thread.
  */
+#include "reserver.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "kontor/log.h"
 #include "kontor/time.h"
-#include "reserver.h"
-#include "statements.h"
 
-#define CHECK_EVERY_MS 500 /* a window shrinks as fast as the clock goes: 40 s left never become 0 unseen */
-#define ACQUIRE_ATTEMPTS 8 /* slots lost to others in a row before the next round */
+#define CHECK_EVERY_MS 500 /* windows shrink as fast as the clock goes: nothing becomes due unseen */
+#define WATCH_EVERY_MS 2000
+#define AWAY_RETRY_MS 20 /* the first id comes this long after a database that was away, and a connection */
+#define REFUSED_RETRY_MS 250
+#define CLOCKS_DIFFER_MS 5000
+#define PEERS_FOR_MEDIAN 2 /* with one peer nobody knows which of the two clocks is wrong */
 
-struct allocator_time reserver_clock(void)
+struct allocator_time reserver_now(const struct reserver *r)
 {
-	return (struct allocator_time){kontor_now_ms(), kontor_monotonic_ms()};
+	return r->unit.clock(r->unit.clock_arg);
 }
 
-/* ---- the protocol --------------------------------------------------------------------------------------------- */
+/* ---- the allocators ------------------------------------------------------------------------------------------- */
+
+/* The allocator that serves a namespace: of its layout's slots, or of its own numbers. */
+static struct allocator *find_allocator(void *arg, const struct layout *layout, const char *name)
+{
+	struct reserver *r = arg;
+	if (r->unit.datacenter > layout->datacenters)
+		return NULL;
+	if (layout->slots) {
+		struct slot_pool *pool = &r->pools[layout - layouts];
+		pool->size = r->slots < layout->slots ? r->slots : layout->slots;
+		return &pool->allocator;
+	}
+	struct segment *segment = &r->segments[r->segments_len++];
+	segment_init(segment, name, r->unit.datacenter, reserver_now(r));
+	return &segment->allocator;
+}
+
+void reserver_init(struct reserver *r)
+{
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	for (unsigned i = 0; i < RESERVER_POOLS; i++)
+		slot_pool_init(&r->pools[i], &layouts[i], r->unit.datacenter, reserver_now(r));
+	r->namespaces.find_allocator = find_allocator;
+	r->namespaces.arg = r;
+}
+
+void reserver_destroy(struct reserver *r)
+{
+	for (unsigned i = 0; i < RESERVER_POOLS; i++)
+		slot_pool_destroy(&r->pools[i]);
+	for (size_t i = 0; i < r->segments_len; i++)
+		segment_destroy(&r->segments[i]);
+	pthread_cond_destroy(&r->wake);
+	pthread_mutex_destroy(&r->lock);
+}
+
+/* ---- windows that may not be used any more -------------------------------------------------------------------- */
+
+static void drop_all(struct reserver *r, struct allocator_time now, const char *reason)
+{
+	kontor_log(KONTOR_LOG_WARNING, "all id windows dropped", "reason=%s", KONTOR_QUOTED(reason));
+	for (unsigned i = 0; i < RESERVER_POOLS; i++)
+		slot_pool_give_up(&r->pools[i], NULL, now, reason);
+	for (size_t i = 0; i < r->segments_len; i++)
+		allocator_distrust_windows(&r->segments[i].allocator, now, reason);
+}
+
+static bool take_flag(struct reserver *r, bool *flag)
+{
+	pthread_mutex_lock(&r->lock);
+	bool was = *flag;
+	*flag = false;
+	pthread_mutex_unlock(&r->lock);
+	return was;
+}
+
+/* When this machine looks like a copy of another one, or an operator says so. */
+static void drop_doubtful_windows(struct reserver *r, struct allocator_time now)
+{
+	bool trusted = true;
+	for (unsigned i = 0; i < RESERVER_POOLS; i++)
+		trusted &= allocator_observe(&r->pools[i].allocator, now);
+	for (size_t i = 0; i < r->segments_len; i++)
+		trusted &= allocator_observe(&r->segments[i].allocator, now);
+	if (take_flag(r, &r->fenced))
+		drop_all(r, now, "fenced by an operator");
+	else if (!trusted)
+		drop_all(r, now, "the wall clock jumped, or the machine was resumed from a snapshot");
+}
+
+/* Another database gives ids for this datacenter id: whoever is wrong, neither may go on. */
+static int check_peers(struct reserver *r, struct allocator_time now, const char *cluster_uuid,
+		       struct kontor_error *err)
+{
+	int code = r->unit.peers ? peers_conflict(r->unit.peers, cluster_uuid, err) : 0;
+	if (!code)
+		return 0;
+	bool open = false;
+	for (unsigned i = 0; i < RESERVER_POOLS && !open; i++) {
+		struct allocator_state state;
+		allocator_look(&r->pools[i].allocator, now, &state);
+		open = state.windows > 0;
+	}
+	for (size_t i = 0; i < r->segments_len && !open; i++)
+		open = allocator_numbers(&r->segments[i].allocator).left > 0;
+	if (open)
+		drop_all(r, now, err->message);
+	return code;
+}
+
+/* ---- one visit ------------------------------------------------------------------------------------------------ */
 
 /* The database may be bound to no other datacenter id than ours; binds it when claim_auto. */
-static int check_cluster(struct reserver *r, kontor_conn *conn, struct kontor_error *err)
+static int check_cluster(struct reserver *r, struct reservation *visit, struct kontor_error *err)
 {
-	struct cluster cluster;
-	int code = cluster_read(conn, &cluster, err);
-	if (!code && !cluster.datacenter && r->claim_auto) {
-		bool bound;
-		code = cluster_bind(conn, r->datacenter, r->owner, &cluster, &bound, err);
+	struct cluster *cluster = &visit->cluster;
+	const char *known = r->cluster.uuid;
+	int code = 0;
+	if (!cluster->datacenter && r->claim_auto) {
+		bool bound = false;
+		code = check_peers(r, visit->now, "", err); /* nobody may have the datacenter id yet */
+		if (!code)
+			code = cluster_bind(visit->conn, r->unit.datacenter, r->unit.owner, cluster, &bound, err);
 		if (!code && bound)
 			kontor_log(KONTOR_LOG_NOTICE, "database bound to the datacenter id", "datacenter=%u cluster=%s",
-				   r->datacenter, cluster.uuid);
+				   r->unit.datacenter, cluster->uuid);
 	}
 	if (!code)
-		code = cluster_check(&cluster, r->datacenter, err);
+		code = cluster_check(cluster, r->unit.datacenter, err);
 	if (code)
 		return code;
-	if (!cluster.datacenter)
+	if (!cluster->datacenter)
 		return kontor_fail(
 			err, KONTOR_E_UNAVAILABLE,
 			"this database is not bound to a datacenter id yet: run `kontor id claim` once (datacenter "
 			"id %u is configured here)",
-			r->datacenter);
-	if (r->cluster.datacenter && strcmp(r->cluster.uuid, cluster.uuid) != 0)
+			r->unit.datacenter);
+	if (known[0] && strcmp(known, cluster->uuid) != 0)
 		return kontor_fail(
 			err, KONTOR_E_CONFLICT,
 			"the database was replaced by another one (cluster %.8s, before %.8s) while the unit ran: "
 			"restart the unit if that was intended",
-			cluster.uuid, r->cluster.uuid);
-	r->cluster = cluster;
-	return 0;
-}
-
-/* UNAVAILABLE when `clock_ms` must not reserve id space. */
-static int check_clock(int64_t clock_ms, int64_t database_ms, struct kontor_error *err)
-{
-	if (clock_ms <= KONTOR_ID_EPOCH_MS)
-		return kontor_fail(err, KONTOR_E_UNAVAILABLE, "this machine's clock is before 2026: set it");
-	if (clock_ms - database_ms > RESERVER_CLOCK_TOLERANCE_MS)
-		return kontor_fail(
-			err, KONTOR_E_UNAVAILABLE,
-			"this machine's clock is %lld ms ahead of the database's, %d are tolerated: set both clocks",
-			(long long)(clock_ms - database_ms), RESERVER_CLOCK_TOLERANCE_MS);
-	if (layout_counter_at(clock_ms + RESERVER_WINDOW_MS) >= LAYOUT_COUNTER_LIMIT)
-		return kontor_fail(err, KONTOR_E_UNAVAILABLE, "layout std63 has no ids after 2095");
-	return 0;
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* The slot is not ours for sure: nothing more is issued from it, by us, ever. */
-static void give_up_slot(struct reserver *r, const char *reason)
-{
-	allocator_close(r->allocator, reason);
-	kontor_log(KONTOR_LOG_WARNING, "id slot given up", "slot=%u epoch=%llu reason=%s", r->slot,
-		   (unsigned long long)r->epoch, KONTOR_QUOTED(reason));
-	r->slot = 0;
-	r->pending_hwm = 0;
-}
-
-/* Lets the lease end, so that others may take the slot once its counters are past. Losing this is no harm. */
-static void release_lease(struct reserver *r, kontor_conn *conn)
-{
-	kontor_db_exec(conn, SQL_RELEASE, KONTOR_PARAMS(P_UINT(r->slot), P_UINT(r->epoch)), NULL, NULL);
-}
-
-/* One attempt at one free slot. *ret_taken false: another unit was faster. */
-static int try_acquire(struct reserver *r, kontor_conn *conn, struct allocator_time now, int64_t database_ms,
-		       bool *ret_taken, struct kontor_error *err)
-{
-	int64_t earlier_ms = now.wall_ms < database_ms ? now.wall_ms : database_ms;
-	kontor_rows *rows = NULL;
-	int code =
-		kontor_db_query(conn, KONTOR_READ_ALL, SQL_FIND_FREE_SLOT,
-				KONTOR_PARAMS(P_UINT(LAYOUT_SLOTS), P_UINT(layout_counter_at(earlier_ms))), &rows, err);
-	if (code)
-		return code;
-	code = kontor_rows_next(rows, err);
-	unsigned slot = code == 1 ? (unsigned)kontor_rows_uint(rows, 0) : 0;
-	uint64_t epoch = code == 1 ? kontor_rows_uint(rows, 1) : 0, hwm = code == 1 ? kontor_rows_uint(rows, 2) : 0;
-	kontor_rows_close(rows);
-	if (code < 0)
-		return code;
-	if (!slot)
-		return kontor_fail(
-			err, KONTOR_E_UNAVAILABLE,
-			"none of the %d id slots of datacenter id %u is free: each is leased, or its reserved ids "
-			"reach beyond the clock; see `kontor call idgen.stats`",
-			LAYOUT_SLOTS, r->datacenter);
-	uint64_t end = layout_counter_at(now.wall_ms + RESERVER_WINDOW_MS), affected = 0;
-	code = kontor_db_exec(conn, SQL_ACQUIRE,
-			      KONTOR_PARAMS(P_STRING(r->owner), P_UINT(end), P_INT(RESERVER_LEASE_MS), P_UINT(slot),
-					    P_UINT(epoch), P_UINT(hwm)),
-			      &affected, err);
-	if (code) /* perhaps done; then the slot stays unused until its lease ends */
-		return code;
-	*ret_taken = affected == 1;
-	if (*ret_taken) {
-		r->slot = slot;
-		r->epoch = epoch + 1;
-		r->hwm = end;
-		r->pending_hwm = 0;
-		allocator_open(r->allocator, now, slot, epoch + 1, hwm, end);
-		kontor_log(KONTOR_LOG_INFO, "id slot acquired", "slot=%u epoch=%llu", slot,
-			   (unsigned long long)r->epoch);
-	}
-	return 0;
-}
-
-static int acquire(struct reserver *r, kontor_conn *conn, struct kontor_error *err)
-{
-	int code = check_cluster(r, conn, err);
-	if (!code)
-		code = namespaces_read(r->namespaces, conn, err);
-	bool taken = false;
-	for (int attempt = 0; !code && !taken && attempt < ACQUIRE_ATTEMPTS; attempt++) {
-		struct allocator_time now = r->clock();
-		int64_t database_ms;
-		code = kontor_db_query_int(conn, SQL_READ_NOW, KONTOR_NO_PARAMS, &database_ms, err);
-		if (!code)
-			code = check_clock(now.wall_ms, database_ms, err);
-		if (!code)
-			code = try_acquire(r, conn, now, database_ms, &taken, err);
-	}
-	if (!code && !taken)
-		code = kontor_fail(err, KONTOR_E_UNAVAILABLE, "other units were faster at %d id slots in a row",
-				   ACQUIRE_ATTEMPTS);
+			cluster->uuid, known);
+	if (r->unit.journal)
+		code = journal_bind(r->unit.journal, cluster->uuid, err);
 	return code;
 }
 
-/* Decides on the next reservation. *ret_moved_on: the wall clock was set back and the allocator's runs ahead of the
- * database's; the slot was let go. */
-static int plan_reservation(struct reserver *r, kontor_conn *conn, bool *ret_moved_on, struct kontor_error *err)
+static int64_t earlier(int64_t a, int64_t b)
 {
-	struct allocator_time now = r->clock();
-	struct allocator_state state;
-	int64_t database_ms;
-	int code = kontor_db_query_int(conn, SQL_READ_NOW, KONTOR_NO_PARAMS, &database_ms, err);
-	if (code)
-		return code;
-	allocator_look(r->allocator, now, &state);
-	if (check_clock(state.clock_ms, database_ms, NULL) == 0) {
-		r->pending_hwm =
-			later(layout_counter_at(state.clock_ms), state.last) + layout_counters(RESERVER_WINDOW_MS);
-		return 0;
+	return a < b ? a : b;
+}
+
+/* The ids' clock is the earliest of all that are known, so that no wrong one burns years of ids. What differs much is
+ * told. */
+static int set_clock(struct reserver *r, struct reservation *visit, struct kontor_error *err)
+{
+	struct allocator_time now = reserver_now(r);
+	int64_t took_ms = now.monotonic_ms - visit->now.monotonic_ms;
+	int64_t database_ms = visit->cluster.database_ms, peers_ms = 0;
+	visit->now = now;
+	visit->clock_ms = earlier(now.wall_ms, database_ms + took_ms);
+	char clocks[sizeof(r->clocks)] = "";
+	if (llabs(now.wall_ms - database_ms) > CLOCKS_DIFFER_MS + took_ms)
+		snprintf(clocks, sizeof(clocks), "this machine's clock is %lld ms %s the database's: set both clocks",
+			 llabs(now.wall_ms - database_ms), now.wall_ms > database_ms ? "ahead of" : "behind");
+	if (r->unit.peers && peers_clock_offset(r->unit.peers, now.monotonic_ms, &peers_ms) >= PEERS_FOR_MEDIAN) {
+		visit->clock_ms = earlier(visit->clock_ms, now.wall_ms + peers_ms + CLOCKS_DIFFER_MS);
+		if (!clocks[0] && llabs(peers_ms) > CLOCKS_DIFFER_MS)
+			snprintf(clocks, sizeof(clocks), "this machine's clock is %lld ms %s its peers': set it",
+				 llabs(peers_ms), peers_ms < 0 ? "ahead of" : "behind");
 	}
-	code = check_clock(now.wall_ms, database_ms, err);
-	if (code)
-		return code;
-	release_lease(r, conn);
-	give_up_slot(r, "the clock was set back; ids go on from another slot");
-	*ret_moved_on = true;
+	pthread_mutex_lock(&r->lock);
+	bool changed = (clocks[0] != '\0') != (r->clocks[0] != '\0');
+	snprintf(r->clocks, sizeof(r->clocks), "%s", clocks);
+	pthread_mutex_unlock(&r->lock);
+	if (changed)
+		kontor_log(KONTOR_LOG_WARNING, clocks[0] ? "clocks differ" : "clocks agree again", "%s%s",
+			   clocks[0] ? "problem=" : "", clocks[0] ? KONTOR_QUOTED(clocks) : "");
+	if (visit->clock_ms <= KONTOR_ID_EPOCH_MS)
+		return kontor_fail(err, KONTOR_E_UNAVAILABLE, "the clock of %s is before 2026: set it",
+				   now.wall_ms <= KONTOR_ID_EPOCH_MS ? "this machine"
+								     : "the database, or of the peers,");
 	return 0;
 }
 
-static int reserve(struct reserver *r, kontor_conn *conn, struct kontor_error *err)
+/* Each layout and namespace for itself: a failure of one is no reason to leave the others without. */
+static int reserve_all(struct reserver *r, struct reservation *visit, struct kontor_error *err)
 {
-	bool moved_on = false;
-	int code = r->pending_hwm ? 0 : plan_reservation(r, conn, &moved_on, err);
-	if (code)
-		return code;
-	if (moved_on)
-		return acquire(r, conn, err);
-	uint64_t affected = 0;
-	code = kontor_db_exec(conn, SQL_RESERVE,
-			      KONTOR_PARAMS(P_UINT(r->pending_hwm), P_INT(RESERVER_LEASE_MS), P_UINT(r->slot),
-					    P_UINT(r->epoch), P_UINT(r->hwm)),
-			      &affected, err);
-	if (code) /* perhaps done: the very same statement is repeated, on another session if this one is lost */
-		return code;
-	if (affected != 1) {
-		give_up_slot(r, "a reservation found the slot changed: taken over, or an earlier answer was lost");
-		return acquire(r, conn, err);
+	int first = 0;
+	for (size_t i = 0; i < RESERVER_POOLS + r->segments_len; i++) {
+		struct kontor_error failure = KONTOR_ERROR_INIT;
+		bool pool = i < RESERVER_POOLS;
+		struct segment *segment = pool ? NULL : &r->segments[i - RESERVER_POOLS];
+		int code =
+			pool ? slot_pool_step(&r->pools[i], visit, &failure) : segment_step(segment, visit, &failure);
+		allocator_set_reason(pool ? &r->pools[i].allocator : &segment->allocator, failure.message);
+		if (code && !first)
+			first = kontor_fail(err, code, "%s", failure.message);
 	}
-	r->hwm = r->pending_hwm;
-	r->pending_hwm = 0;
-	allocator_extend(r->allocator, r->hwm);
-	return 0;
+	return first;
+}
+
+/* What keeps all of them from being renewed. */
+static void set_reasons(struct reserver *r, const char *reason)
+{
+	for (unsigned i = 0; i < RESERVER_POOLS; i++)
+		allocator_set_reason(&r->pools[i].allocator, reason);
+	for (size_t i = 0; i < r->segments_len; i++)
+		allocator_set_reason(&r->segments[i].allocator, reason);
+}
+
+static int visit_database(struct reserver *r, struct reservation *visit, struct kontor_error *err)
+{
+	int code = cluster_read(visit->conn, &visit->cluster, err);
+	if (!code)
+		code = check_cluster(r, visit, err);
+	if (!code)
+		code = check_peers(r, visit->now, visit->cluster.uuid, err);
+	if (!code)
+		code = cluster_watch_server(visit->conn, &visit->cluster, reservation_quarantine_ms(&r->unit), err);
+	if (!code)
+		code = set_clock(r, visit, err);
+	if (!code)
+		code = namespaces_read(&r->namespaces, visit->conn, err);
+	if (code) {
+		set_reasons(r, err->message);
+		return code;
+	}
+	pthread_mutex_lock(&r->lock);
+	r->cluster = visit->cluster;
+	pthread_mutex_unlock(&r->lock);
+	return reserve_all(r, visit, err);
+}
+
+static bool visit_due(struct reserver *r, struct allocator_time now)
+{
+	if (!r->visited_ms || now.monotonic_ms - r->visited_ms >= WATCH_EVERY_MS)
+		return true;
+	for (unsigned i = 0; i < RESERVER_POOLS; i++)
+		if (slot_pool_due(&r->pools[i], &r->unit, now))
+			return true;
+	for (size_t i = 0; i < r->segments_len; i++)
+		if (segment_due(&r->segments[i]))
+			return true;
+	return false;
 }
 
 int reserver_step(struct reserver *r, struct kontor_error *err)
 {
-	if (r->slot && !r->pending_hwm) {
-		struct allocator_state state;
-		allocator_look(r->allocator, r->clock(), &state);
-		if (state.left_ms >= RESERVER_RENEW_BELOW_MS)
-			return 0;
-	}
-	kontor_conn *conn = NULL;
-	int code = kontor_db_acquire(r->db, &conn, err);
+	struct reservation visit = {.unit = &r->unit, .now = reserver_now(r)};
+	drop_doubtful_windows(r, visit.now);
+	int code = r->cluster.uuid[0] ? check_peers(r, visit.now, r->cluster.uuid, err) : 0;
+	if (!code && !visit_due(r, visit.now))
+		return 0;
 	if (!code)
-		code = r->slot ? reserve(r, conn, err) : acquire(r, conn, err);
-	kontor_db_release(conn);
-	if (code)
-		allocator_set_reason(r->allocator, err->message);
+		code = kontor_db_acquire(r->db, &visit.conn, err);
+	r->connected = visit.conn != NULL;
+	if (code) {
+		set_reasons(r, err->message);
+		return code;
+	}
+	visit.now = reserver_now(r);
+	r->visited_ms = visit.now.monotonic_ms;
+	code = visit_database(r, &visit, err);
+	kontor_db_release(visit.conn);
 	return code;
 }
 
 /* ---- the thread ----------------------------------------------------------------------------------------------- */
 
-/* True when the thread shall end. */
-static bool wait_for_next_check(struct reserver *r)
+static struct timespec in_ms(int64_t ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += CHECK_EVERY_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000L;
+	t.tv_sec += t.tv_nsec / 1000000000L;
+	t.tv_nsec %= 1000000000L;
+	return t;
+}
+
+/* True when the thread shall end. After a failure, whoever asks for ids waits like everybody. */
+static bool wait_for_next_check(struct reserver *r, int code)
+{
+	struct timespec until = in_ms(!code ? CHECK_EVERY_MS : r->connected ? REFUSED_RETRY_MS : AWAY_RETRY_MS);
 	pthread_mutex_lock(&r->lock);
-	while (!r->stopping && pthread_cond_timedwait(&r->wake, &r->lock, &until) == 0)
+	while (!r->stopping && !(r->woken && !code) && pthread_cond_timedwait(&r->wake, &r->lock, &until) == 0)
 		;
+	r->woken = false;
 	bool stopping = r->stopping;
 	pthread_mutex_unlock(&r->lock);
 	return stopping;
@@ -243,30 +309,23 @@ static void *reserver_run(void *arg)
 {
 	struct reserver *r = arg;
 	char complaint[ALLOCATOR_REASON_SIZE] = ""; /* said once, until it changes */
+	int code;
 	kontor_log_plugin("idgen");
 	do {
 		struct kontor_error err = KONTOR_ERROR_INIT;
-		int code = reserver_step(r, &err);
-		if (code && strcmp(complaint, err.message) != 0) {
-			kontor_log(KONTOR_LOG_WARNING, "no id window could be reserved", "code=%s error=%s",
+		code = reserver_step(r, &err);
+		if (code && !complaint[0])
+			kontor_log(KONTOR_LOG_WARNING, "no ids could be reserved", "code=%s error=%s",
 				   kontor_code_name(code), KONTOR_QUOTED(err.message));
-			snprintf(complaint, sizeof(complaint), "%.*s", (int)sizeof(complaint) - 1, err.message);
-		} else if (!code && complaint[0]) {
-			kontor_log(KONTOR_LOG_INFO, "id windows are reserved again", "slot=%u", r->slot);
-			complaint[0] = '\0';
-		}
-	} while (!wait_for_next_check(r));
+		else if (!code && complaint[0])
+			kontor_log(KONTOR_LOG_INFO, "ids are reserved again", "datacenter=%u", r->unit.datacenter);
+		snprintf(complaint, sizeof(complaint), "%.*s", (int)sizeof(complaint) - 1, code ? err.message : "");
+	} while (!wait_for_next_check(r, code));
 	return NULL;
 }
 
 int reserver_start(struct reserver *r, struct kontor_error *err)
 {
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
 	int failure = pthread_create(&r->thread, NULL, reserver_run, r);
 	if (failure)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "no thread for reservations: %s", strerror(failure));
@@ -274,14 +333,19 @@ int reserver_start(struct reserver *r, struct kontor_error *err)
 	return 0;
 }
 
+static void signal_flag(struct reserver *r, bool *flag)
+{
+	pthread_mutex_lock(&r->lock);
+	if (!*flag) {
+		*flag = true;
+		pthread_cond_signal(&r->wake);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
 void reserver_stop_soon(struct reserver *r)
 {
-	if (!r->running)
-		return;
-	pthread_mutex_lock(&r->lock);
-	r->stopping = true;
-	pthread_cond_signal(&r->wake);
-	pthread_mutex_unlock(&r->lock);
+	signal_flag(r, &r->stopping);
 }
 
 void reserver_stop(struct reserver *r)
@@ -291,12 +355,38 @@ void reserver_stop(struct reserver *r)
 	reserver_stop_soon(r);
 	pthread_join(r->thread, NULL);
 	r->running = false;
-	pthread_cond_destroy(&r->wake);
-	pthread_mutex_destroy(&r->lock);
 	kontor_conn *conn = NULL;
-	if (r->slot && kontor_db_acquire(r->db, &conn, NULL) == 0)
-		release_lease(r, conn);
+	kontor_db_acquire(r->db, &conn, NULL);
+	for (unsigned i = 0; i < RESERVER_POOLS; i++)
+		slot_pool_give_up(&r->pools[i], conn, reserver_now(r), "the unit stops");
 	kontor_db_release(conn);
-	allocator_close(r->allocator, "the unit stops");
-	r->slot = 0;
+}
+
+/* ---- for others ----------------------------------------------------------------------------------------------- */
+
+void reserver_wake(struct reserver *r)
+{
+	signal_flag(r, &r->woken);
+}
+
+void reserver_fence(struct reserver *r)
+{
+	signal_flag(r, &r->fenced);
+	reserver_wake(r);
+}
+
+struct cluster reserver_cluster(struct reserver *r)
+{
+	pthread_mutex_lock(&r->lock);
+	struct cluster cluster = r->cluster;
+	pthread_mutex_unlock(&r->lock);
+	return cluster;
+}
+
+char *reserver_clocks(struct reserver *r, char *buffer, size_t size)
+{
+	pthread_mutex_lock(&r->lock);
+	snprintf(buffer, size, "%s", r->clocks);
+	pthread_mutex_unlock(&r->lock);
+	return buffer;
 }

@@ -1,58 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Keeps the allocator's window open: acquires a slot, reserves windows of its counters in the database before they are
- * used, gives the slot up when it is not surely ours.
+ * Keeps windows of ids reserved ahead of use: a thread that visits the database whenever something is due, and every
+ * two seconds to see that it still is the database that it was.
  *
- *   no slot --acquire--> slot, epoch, hwm --reserve--> hwm grows --0 rows--> given up for good --> no slot
- *
- * Why nobody ever issues a counter twice: a counter is issued only from (hwm before, hwm after] of a committed UPDATE
- * that said `WHERE hwm = before`, and each value of hwm is the `before` of at most one committed UPDATE because hwm
- * only grows. Slot, epoch and lease are hygiene; no clock is in the argument.
+ *   reserver.c     when to visit, and what is done in one visit
+ *   slot_pool.c    slots and their windows (std63, js53)
+ *   segment.c      numbers of a namespace (segment)
+ *   cluster.c      which datacenter id the database belongs to; quarantine
+ *   reservation.c  what journal and peers know
  */
 #ifndef IDGEN_RESERVER_H
 #define IDGEN_RESERVER_H
 
-#include "allocator.h"
-#include "cluster.h"
 #include "namespaces.h"
+#include "segment.h"
+#include "slot_pool.h"
 
-#define RESERVER_WINDOW_MS 60000         /* a fresh window reaches this far beyond the clock */
-#define RESERVER_RENEW_BELOW_MS 40000    /* so the database may be away for so long */
-#define RESERVER_LEASE_MS 60000          /* nobody else takes the slot while its owner renews */
-#define RESERVER_CLOCK_TOLERANCE_MS 5000 /* a clock further ahead of the database's must not burn id space */
+#define RESERVER_POOLS 2u /* std63, js53 */
 
 struct reserver {
 	/* given */
 	kontor_db *db;
-	struct allocator *allocator;
-	struct namespaces *namespaces;
-	unsigned datacenter;
+	struct reservation_unit unit;
+	unsigned slots;  /* to hold in each layout that is in use: 1 .. ALLOCATOR_WINDOWS */
 	bool claim_auto; /* bind an unbound database by itself */
-	char owner[128]; /* for people who look at id_slot */
-	struct allocator_time (*clock)(void);
 
-	/* the slot that we hold; only the reserver's thread */
-	unsigned slot; /* 0: none */
-	uint64_t epoch, hwm;
-	uint64_t pending_hwm; /* a reservation whose outcome is unknown; 0: none */
-	struct cluster cluster;
+	struct slot_pool pools[RESERVER_POOLS];
+	struct segment segments[NAMESPACE_LIMIT];
+	size_t segments_len;
+	struct namespaces namespaces;
+	int64_t visited_ms; /* monotonic; 0: never */
+	bool connected;     /* the database answered in the last visit */
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t wake;
+	struct cluster cluster; /* as last read */
+	bool stopping, woken, fenced;
+	char clocks[160]; /* what is wrong with the clocks; "" */
 
 	pthread_t thread;
 	bool running;
-	pthread_mutex_t lock; /* guards stopping */
-	pthread_cond_t wake;
-	bool stopping;
 };
 
-struct allocator_time reserver_clock(void); /* the system's clocks */
+/* After the given members were set. */
+void reserver_init(struct reserver *r);
+void reserver_destroy(struct reserver *r);
 
-/* Does what is due: nothing, a reservation, or an acquisition. The allocator's reason says why not. In the reserver's
- * thread, or before it was started. */
+/* Does what is due: nothing, reservations, acquisitions. The allocators' reasons say why not. In the reserver's thread,
+ * or before it was started. */
 int reserver_step(struct reserver *r, struct kontor_error *err);
 
 int reserver_start(struct reserver *r, struct kontor_error *err);
 void reserver_stop_soon(struct reserver *r);
-/* Waits for the thread, then lets the slot go. */
+/* Waits for the thread, then lets the slots go. */
 void reserver_stop(struct reserver *r);
+
+/* Any thread from here on. */
+
+/* Something is due: does not wait. */
+void reserver_wake(struct reserver *r);
+/* Drops all windows as soon as possible and takes other slots: this machine was, or will be, copied. */
+void reserver_fence(struct reserver *r);
+
+/* What was last seen of the database. */
+struct cluster reserver_cluster(struct reserver *r);
+/* What is wrong with the clocks, or "", into buffer (160 bytes or more); returns buffer. */
+char *reserver_clocks(struct reserver *r, char *buffer, size_t size);
+struct allocator_time reserver_now(const struct reserver *r);
 
 #endif

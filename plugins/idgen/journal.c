@@ -152,9 +152,12 @@ int journal_open(struct journal *j, const char *path, struct kontor_error *err)
 	memset(j, 0, sizeof(*j));
 	uint8_t *image = malloc(JOURNAL_FILE_SIZE);
 	j->path = strdup(path);
-	int code = image && j->path ? journal_file_open(path, &j->fd, err)
-				    : kontor_fail(err, KONTOR_E_INTERNAL, "id journal %s: out of memory", path);
-	if (code) {
+	int code = 0;
+	if (!image || !j->path)
+		code = kontor_fail(err, KONTOR_E_INTERNAL, "id journal %s: out of memory", path);
+	else
+		code = journal_file_open(path, &j->fd, err);
+	if (code || !image) {
 		free(image);
 		free(j->path);
 		memset(j, 0, sizeof(*j));

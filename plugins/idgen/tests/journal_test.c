@@ -1,73 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The journal on real files: torn, flipped, cut, foreign, full disk, no permission, two users, killed at every system
- * call. Children report through shared memory and end with _exit(); their checks are made by the parent.
+ * What the journal remembers, who may use it, and files that are torn, flipped, cut or foreign.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-#include <sched.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/ptrace.h>
-#include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <zlib.h>
 
-#include "journal_file.h"
+#define TOP "/dev/shm" /* thousands of files that no disk needs to see */
+#include "journal_fixture.h"
 
-#define CLUSTER "0123456789abcdef0123456789abcdef"
-#define SKIPPED 77 /* a child may not do here what the test needs */
-
-static char folder[64], path[96];
 static uint8_t before[JOURNAL_FILE_SIZE], after[JOURNAL_FILE_SIZE], image[JOURNAL_FILE_SIZE];
-static struct kontor_error err;
-
-static int folder_begin(void **state)
-{
-	(void)state;
-	snprintf(folder, sizeof(folder), "/tmp/kontor-journal-test.XXXXXX");
-	err = (struct kontor_error)KONTOR_ERROR_INIT;
-	if (!mkdtemp(folder))
-		return -1;
-	snprintf(path, sizeof(path), "%s/ids.journal", folder);
-	return 0;
-}
-
-static int folder_end(void **state)
-{
-	(void)state;
-	char making[128];
-	snprintf(making, sizeof(making), "%s.new", path);
-	unlink(making);
-	unlink(path);
-	return rmdir(folder);
-}
-
-static void open_journal(struct journal *j)
-{
-	int code = journal_open(j, path, &err);
-	if (code)
-		fail_msg("%s", err.message);
-}
-
-static void mark(struct journal *j, const char *key, uint64_t epoch, uint64_t hwm)
-{
-	int code = journal_mark(j, key, epoch, hwm, &err);
-	if (code)
-		fail_msg("%s", err.message);
-}
 
 static void read_file(uint8_t *bytes)
 {
@@ -144,6 +86,8 @@ static void test_a_mark_never_goes_down(void **state)
 	mark(&j, "std63/7", 5, 300);
 	mark(&j, "std63/7", 5, 299);
 	mark(&j, "std63/7", 6, 1);
+	assert_int_equal(journal_hwm(&j, "std63/7", &epoch), 300);
+	assert_int_equal(epoch, 6);
 	mark(&j, "std63/7", 2, 301);
 	assert_int_equal(journal_hwm(&j, "std63/7", &epoch), 301);
 	assert_int_equal(epoch, 6);
@@ -299,10 +243,17 @@ static void record_change(const char *key, uint64_t from, uint64_t to)
 	journal_close(&j);
 }
 
+/* Both copies of record 2 as they are in `image`, into the file. */
 static uint64_t hwm_of_image(const char *key)
 {
 	struct journal j;
-	write_file(image, sizeof(image));
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (unsigned copy = 0; copy < JOURNAL_COPIES; copy++) {
+		off_t at = journal_block_offset(copy, 2);
+		assert_int_equal(pwrite(fd, image + at, JOURNAL_BLOCK_SIZE, at), JOURNAL_BLOCK_SIZE);
+	}
+	close(fd);
 	open_journal(&j);
 	uint64_t hwm = journal_hwm(&j, key, NULL);
 	assert_int_equal(journal_hwm(&j, "std63/1", NULL), 11);
@@ -452,295 +403,8 @@ static void test_other_files_are_refused(void **state)
 	assert_refused(KONTOR_E_STORAGE, "cannot be opened");
 }
 
-/* ---- a system that says no -------------------------------------------------------------------------------------- */
-
-/* The child's answer: what it says in `message`, and its exit status. */
-static struct shared {
-	char message[512];
-	volatile uint64_t acknowledged; /* the last hwm that journal_mark() returned 0 for */
-	volatile bool bound;
-} * shared;
-
-static int run_child(void (*work)(void))
-{
-	memset(shared, 0, sizeof(*shared));
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		work();
-		_exit(0);
-	}
-	int status;
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-#define CHILD_CHECK(condition)                                                                                         \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			snprintf(shared->message, sizeof(shared->message), "line %d: %s; last error: %.300s",          \
-				 __LINE__, #condition, err.message);                                                   \
-			_exit(1);                                                                                      \
-		}                                                                                                      \
-	} while (0)
-
-static void assert_child(void (*work)(void))
-{
-	int status = run_child(work);
-	if (status == SKIPPED)
-		skip();
-	if (status)
-		fail_msg("%s", shared->message);
-}
-
-static void limit_file_size(rlim_t bytes)
-{
-	struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
-	signal(SIGXFSZ, SIG_IGN);
-	CHILD_CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-}
-
-static void write_until_refused(void)
-{
-	struct journal j;
-	limit_file_size(64 * 1024);
-	CHILD_CHECK(journal_open(&j, path, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(strstr(err.message, "cannot be made"));
-	CHILD_CHECK(access(path, F_OK) < 0);
-	limit_file_size(RLIM_INFINITY);
-	CHILD_CHECK(journal_open(&j, path, &err) == 0);
-	CHILD_CHECK(journal_mark(&j, "std63/1", 1, 10, &err) == 0);
-	limit_file_size((rlim_t)journal_block_offset(1, 0)); /* the first copy is written, the second is not */
-	CHILD_CHECK(journal_mark(&j, "std63/1", 1, 30, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(strstr(err.message, strerror(EFBIG)) && strstr(err.message, path));
-	CHILD_CHECK(journal_mark(&j, "std63/2", 1, 30, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(journal_hwm(&j, "std63/1", NULL) == 10 && journal_hwm(&j, "std63/2", NULL) == 0);
-	CHILD_CHECK(journal_mark(&j, "std63/1", 1, 20, &err) == KONTOR_E_STORAGE);
-	limit_file_size(RLIM_INFINITY);
-	CHILD_CHECK(journal_mark(&j, "std63/3", 1, 40, &err) == 0); /* in the place that std63/2 did not get */
-	CHILD_CHECK(journal_mark(&j, "std63/1", 1, 15, &err) == 0);
-	journal_close(&j);
-	CHILD_CHECK(journal_open(&j, path, &err) == 0);
-	CHILD_CHECK(j.repaired == 0);
-	CHILD_CHECK(journal_hwm(&j, "std63/1", NULL) == 15 && journal_hwm(&j, "std63/3", NULL) == 40);
-	journal_close(&j);
-}
-
-static void test_a_refused_write_is_an_error_and_the_next_one_counts(void **state)
-{
-	(void)state;
-	assert_child(write_until_refused);
-}
-
-/* One copy of an attempt that failed, then a crash inside the next attempt: never two records of one sequence. */
-static void fail_then_crash(void)
-{
-	struct journal j;
-	CHILD_CHECK(journal_open(&j, path, &err) == 0);
-	limit_file_size((rlim_t)journal_block_offset(1, 0));
-	CHILD_CHECK(journal_mark(&j, "std63/1", 1, 30, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(j.sequence == 1);
-	CHILD_CHECK(journal_mark(&j, "std63/1", 1, 20, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(j.sequence == 2);
-}
-
-static void test_a_failed_attempt_is_never_the_newer_one(void **state)
-{
-	(void)state;
-	struct journal j;
-	assert_child(fail_then_crash);
-	open_journal(&j);
-	assert_int_equal(j.repaired, 1);
-	assert_int_equal(journal_hwm(&j, "std63/1", NULL), 20);
-	journal_close(&j);
-}
-
-/* A file system of its own for this process, as root or in a user namespace. */
-static void mount_small_disk(void)
-{
-	char options[64];
-	snprintf(options, sizeof(options), "size=%zuk,mode=0700", JOURNAL_FILE_SIZE / 1024 + 64);
-	if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS))
-		_exit(SKIPPED);
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", folder, "tmpfs", 0, options))
-		_exit(SKIPPED);
-}
-
-static void fill_disk(void)
-{
-	static const char block[4096];
-	char filler[96];
-	snprintf(filler, sizeof(filler), "%s/filler", folder);
-	int fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	CHILD_CHECK(fd >= 0);
-	while (write(fd, block, sizeof(block)) > 0)
-		;
-	CHILD_CHECK(errno == ENOSPC);
-	close(fd);
-}
-
-static void use_full_disk(void)
-{
-	struct journal j, other;
-	char other_path[128];
-	mount_small_disk();
-	CHILD_CHECK(journal_open(&j, path, &err) == 0);
-	fill_disk();
-	for (int i = 0; i < JOURNAL_KEYS; i++) {
-		char key[32];
-		snprintf(key, sizeof(key), "segment/%d", i);
-		CHILD_CHECK(journal_mark(&j, key, 1, 100 + (uint64_t)i, &err) == 0);
-	}
-	snprintf(other_path, sizeof(other_path), "%s/other.journal", folder);
-	CHILD_CHECK(journal_open(&other, other_path, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(strstr(err.message, strerror(ENOSPC)) && strstr(err.message, other_path));
-	CHILD_CHECK(access(other_path, F_OK) < 0);
-	journal_close(&j);
-	CHILD_CHECK(journal_open(&j, path, &err) == 0);
-	CHILD_CHECK(journal_hwm(&j, "segment/255", NULL) == 355);
-	journal_close(&j);
-}
-
-static void test_a_full_disk_matters_only_at_the_start(void **state)
-{
-	(void)state;
-	assert_child(use_full_disk);
-}
-
-static void use_forbidden_folder(void)
-{
-	struct journal j;
-	if (geteuid() == 0)
-		CHILD_CHECK(setgid(65534) == 0 && setuid(65534) == 0);
-	CHILD_CHECK(journal_open(&j, path, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(strstr(err.message, strerror(EACCES)) && strstr(err.message, path));
-}
-
-static void test_a_folder_that_may_not_be_written_is_named(void **state)
-{
-	(void)state;
-	assert_int_equal(chmod(folder, 0555), 0);
-	int status = run_child(use_forbidden_folder);
-	chmod(folder, 0700);
-	if (status)
-		fail_msg("%s", shared->message);
-	struct journal j;
-	open_journal(&j);
-	journal_close(&j);
-	chmod(path, 0444);
-	chmod(folder, 0755);
-	assert_child(use_forbidden_folder);
-}
-
-/* ---- killed ----------------------------------------------------------------------------------------------------- */
-
-#define MARKS 3
-
-static void make_bind_and_mark(void)
-{
-	struct journal j;
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
-		_exit(SKIPPED);
-	raise(SIGSTOP);
-	CHILD_CHECK(journal_open(&j, path, &err) == 0);
-	CHILD_CHECK(journal_bind(&j, CLUSTER, &err) == 0);
-	shared->bound = true;
-	for (uint64_t hwm = 1; hwm <= MARKS; hwm++) {
-		CHILD_CHECK(journal_mark(&j, "std63/1", 1, hwm, &err) == 0);
-		shared->acknowledged = hwm;
-	}
-	journal_close(&j);
-}
-
-/* Kills the child at its n-th stop; it stops before and after each system call. True when it ended before that. */
-static bool kill_at_stop(int n, bool *ret_skipped)
-{
-	int status;
-	memset(shared, 0, sizeof(*shared));
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		make_bind_and_mark();
-		_exit(0);
-	}
-	for (int stop = 0; waitpid(pid, &status, 0) == pid && WIFSTOPPED(status); stop++)
-		if (stop == n || ptrace(PTRACE_SYSCALL, pid, NULL, NULL))
-			kill(pid, SIGKILL);
-	*ret_skipped = WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 1)
-		fail_msg("%s", shared->message);
-	return WIFEXITED(status);
-}
-
-static void assert_acknowledged_is_there(void)
-{
-	struct journal j;
-	open_journal(&j);
-	uint64_t hwm = journal_hwm(&j, "std63/1", NULL);
-	assert_in_range(hwm, shared->acknowledged, shared->acknowledged + 1);
-	assert_int_equal(journal_bind(&j, shared->bound ? "other" : CLUSTER, &err),
-			 shared->bound ? KONTOR_E_CONFLICT : 0);
-	mark(&j, "std63/1", 2, hwm + 1);
-	journal_close(&j);
-}
-
-static void test_nothing_acknowledged_is_lost_at_any_system_call(void **state)
-{
-	(void)state;
-	bool ended = false, skipped = false;
-	int stops = 1;
-	for (; !ended; stops++) {
-		unlink(path);
-		ended = kill_at_stop(stops, &skipped);
-		if (skipped)
-			skip();
-		assert_acknowledged_is_there();
-	}
-	assert_true(stops > 2 * (8 + 3 * (MARKS + 1))); /* each write is two pwrite, two fdatasync and a check */
-}
-
-static void mark_on_and_on(void)
-{
-	struct journal j;
-	CHILD_CHECK(journal_open(&j, path, &err) == 0);
-	for (uint64_t hwm = journal_hwm(&j, "std63/1", NULL) + 1;; hwm++) {
-		CHILD_CHECK(journal_mark(&j, "std63/1", 1, hwm, &err) == 0);
-		shared->acknowledged = hwm;
-	}
-}
-
-static void test_nothing_acknowledged_is_lost_by_kills(void **state)
-{
-	(void)state;
-	struct journal j;
-	uint64_t last = 0;
-	shared->acknowledged = 0;
-	for (int i = 0; i < 100; i++) {
-		uint16_t wait_us = 0;
-		int status;
-		pid_t pid = fork();
-		assert_true(pid >= 0);
-		if (pid == 0)
-			mark_on_and_on();
-		assert_int_equal(getrandom(&wait_us, sizeof(wait_us), 0), sizeof(wait_us));
-		usleep(wait_us % 10000);
-		kill(pid, SIGKILL);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		if (WIFEXITED(status))
-			fail_msg("%s", shared->message);
-		open_journal(&j);
-		last = journal_hwm(&j, "std63/1", NULL);
-		assert_in_range(last, shared->acknowledged, shared->acknowledged + 1);
-		shared->acknowledged = last;
-		journal_close(&j);
-	}
-	assert_true(last > 0);
-}
-
 int main(void)
 {
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_begin, folder_end)
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(test_marks_are_there_after_reopening),
 		IN_FOLDER(test_a_mark_never_goes_down),
@@ -757,15 +421,6 @@ int main(void)
 		IN_FOLDER(test_misplaced_and_zeroed_blocks_are_refused),
 		IN_FOLDER(test_records_that_contradict_each_other_are_refused),
 		IN_FOLDER(test_other_files_are_refused),
-		IN_FOLDER(test_a_refused_write_is_an_error_and_the_next_one_counts),
-		IN_FOLDER(test_a_failed_attempt_is_never_the_newer_one),
-		IN_FOLDER(test_a_full_disk_matters_only_at_the_start),
-		IN_FOLDER(test_a_folder_that_may_not_be_written_is_named),
-		IN_FOLDER(test_nothing_acknowledged_is_lost_at_any_system_call),
-		IN_FOLDER(test_nothing_acknowledged_is_lost_by_kills),
 	};
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,12 +7,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mysqld_error.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "db_session.h"
@@ -21,6 +24,9 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define READ_TIMEOUT_S 600 /* longer than any statement of a chunk; only ends waits for a server that vanished */
 #define WRITE_TIMEOUT_S 60
+/* A server behind a network that swallows packets is given up after this long, whatever it is asked. */
+#define NETWORK_SILENCE_MS 20000
+#define NETWORK_PROBE_S 5
 #define LOCK_WAIT_TIMEOUT_S 20         /* then 1205, and the transaction runs again */
 #define IDLE_TRANSACTION_TIMEOUT_S 300 /* then the server rolls back for a client that was stopped or cut off */
 #define PING_AFTER_MS 5000             /* an idle session younger than this only has its socket looked at */
@@ -170,6 +176,20 @@ static void set_options(MYSQL *mysql, const kontor_db *db)
 	}
 }
 
+/* A statement may run for minutes, so a read has no short timeout; the kernel's own probes tell a slow server
+ * from one that is not there any more. */
+static void notice_silence(MYSQL *mysql)
+{
+	const int socket = (int)mysql_get_socket(mysql), on = 1, probe_s = NETWORK_PROBE_S,
+		  silence_ms = NETWORK_SILENCE_MS;
+	const int probes = NETWORK_SILENCE_MS / 1000 / NETWORK_PROBE_S;
+	setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &probe_s, sizeof(probe_s));
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &probe_s, sizeof(probe_s));
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms, sizeof(silence_ms));
+}
+
 static int session_connect(kontor_conn *conn, struct kontor_error *err)
 {
 	const kontor_db *db = conn->db;
@@ -199,6 +219,8 @@ static int session_connect(kontor_conn *conn, struct kontor_error *err)
 		mysql_close(mysql);
 		return KONTOR_E_UNAVAILABLE;
 	}
+	if (!db->socket)
+		notice_silence(mysql);
 	conn->mysql = mysql;
 	conn->lost = false;
 	return 0;

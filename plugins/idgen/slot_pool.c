@@ -285,36 +285,41 @@ bool slot_pool_due(struct slot_pool *pool, const struct reservation_unit *unit, 
 	return false;
 }
 
-/* Somebody else has reserved in our slot, or put us out of it: an operator, or a copy of this machine. */
-static bool changed_under_us(const struct slot_lease *lease, const struct slot_table *table)
+static const struct slot_row *row_of(const struct slot_table *table, unsigned slot)
 {
-	for (size_t i = 0; !lease->pending_hwm && i < table->len; i++)
-		if (table->rows[i].slot == lease->slot)
-			return table->rows[i].epoch != lease->epoch || table->rows[i].hwm != lease->hwm;
-	return false;
+	for (size_t i = 0; i < table->len; i++)
+		if (table->rows[i].slot == slot)
+			return &table->rows[i];
+	return NULL;
 }
 
-static void give_up_if_lost(struct slot_pool *pool, unsigned number, const struct slot_table *table,
-			    const struct reservation *reservation)
+/* Why the slot is not ours for sure any more; NULL: it is. */
+static const char *doubt(struct slot_pool *pool, unsigned number, const struct slot_table *table,
+			 const struct reservation *reservation)
 {
-	struct slot_lease *lease = &pool->leases[number];
-	if (reservation->now.monotonic_ms >= lease->until_ms) {
-		give_up(pool, number, "its lease ran out while nothing could be reserved");
-	} else if (changed_under_us(lease, table)) {
-		give_up(pool, number, "it was changed by somebody else: an eviction, or a copy of this machine");
-	} else if (far_ahead_of_clock(pool, number, reservation)) {
-		release(pool, lease, reservation->conn);
-		give_up(pool, number, "the clock was set back; ids go on from another slot");
-	}
+	const struct slot_lease *lease = &pool->leases[number];
+	const struct slot_row *row = row_of(table, lease->slot);
+	if (reservation->now.monotonic_ms >= lease->until_ms)
+		return "its lease ran out while nothing could be reserved";
+	if (!row)
+		return "its row has disappeared from id_slot";
+	if (!lease->pending_hwm && (row->epoch != lease->epoch || row->hwm != lease->hwm))
+		return "it was changed by somebody else: an eviction, or a copy of this machine";
+	if (row->known.held_by_peer) /* we took it when none did */
+		return "a peer holds it too: it reserves in another copy of this database";
+	if (far_ahead_of_clock(pool, number, reservation))
+		return "the clock was set back; ids go on from another slot";
+	return NULL;
 }
 
 static int keep_slot(struct slot_pool *pool, unsigned number, struct slot_table *table, struct reservation *reservation,
 		     struct kontor_error *err)
 {
 	struct slot_lease *lease = &pool->leases[number];
+	const char *reason = lease->held ? doubt(pool, number, table, reservation) : NULL;
 	int code = 0;
-	if (lease->held)
-		give_up_if_lost(pool, number, table, reservation);
+	if (reason)
+		give_up(pool, number, reason);
 	if (lease->held && !recorded(pool, number))
 		code = record_and_extend(pool, number, reservation, err);
 	if (!code && lease->held && renewal_due(pool, number, reservation->unit, reservation->now))

@@ -364,7 +364,7 @@ static void test_after_the_clock_jumped_ids_come_from_another_slot(void **state)
 	(void)state;
 	struct unit *unit = unit_new(1, true);
 	struct kontor_id_range range;
-	const int64_t jumps[] = {-5000, -3600000, 3600000 + 5000, 1000};
+	const int64_t jumps[] = {-5000, -3600000, 3600000 + 5000, 1100};
 	step(unit);
 	for (size_t i = 0; i < sizeof(jumps) / sizeof(*jumps); i++) {
 		assert_int_equal(take(unit, 1, &range), ALLOCATOR_OK);
@@ -485,6 +485,124 @@ static void test_the_journal_outlives_the_unit(void **state)
 	assert_non_null(strstr(err.message, "lost reservations"));
 	assert_true((uint64_t)sql_int("SELECT MAX(hwm) FROM id_slot") == end);
 	assert_true(sql_int("SELECT MAX(epoch) FROM id_slot") == 1);
+	unit_kill(unit);
+}
+
+/* What a unit with that slot would say. */
+static struct peer_report *report_of(const char *name, unsigned datacenter, const char *cluster_uuid, const char *key,
+				     uint64_t epoch, uint64_t hwm)
+{
+	struct peer_report *report = calloc(1, sizeof(*report));
+	report->datacenter = datacenter;
+	snprintf(report->cluster_uuid, sizeof(report->cluster_uuid), "%s", cluster_uuid);
+	snprintf(report->unit, sizeof(report->unit), "%s", name);
+	report->process = 77;
+	report->wall_ms = kontor_now_ms();
+	report->marks_len = 1;
+	snprintf(report->marks[0].key, sizeof(report->marks[0].key), "%s", key);
+	report->marks[0].epoch = epoch;
+	report->marks[0].hwm = hwm;
+	report->marks[0].held = true;
+	return report;
+}
+
+static void hear(struct unit *unit, struct peer_report *report)
+{
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct allocator_time now = shifted_clock(NULL);
+	assert_int_equal(
+		peers_note(unit->reserver.unit.peers, "ipc:///peer", report, now.wall_ms, now.monotonic_ms, &err), 0);
+	free(report);
+}
+
+static void test_what_a_peer_reserved_is_not_forgotten_with_the_database(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	step(unit);
+	unit->reserver.unit.peers = peers_new(1);
+	const char *uuid = unit->reserver.cluster.uuid;
+	uint64_t hwm = layout_counter_at(std63, kontor_now_ms() + 30000);
+	hear(unit, report_of("b", 1, uuid, "std63/9", 3, hwm)); /* the database has never seen that */
+	step(unit);
+	assert_true((uint64_t)sql_int("SELECT hwm FROM id_slot WHERE layout = 'std63' AND slot = 9") == hwm);
+	assert_int_equal(sql_int("SELECT epoch FROM id_slot WHERE layout = 'std63' AND slot = 9"), 3);
+	assert_true(sql_int("SELECT quarantine_until_ms FROM id_cluster") > kontor_now_ms());
+	struct unit *newcomer = unit_new(1, true);
+	assert_int_equal(visit(newcomer, &err), KONTOR_E_UNAVAILABLE);
+	unit_kill(newcomer);
+	peers_free(unit->reserver.unit.peers);
+	unit_kill(unit);
+}
+
+static void test_a_slot_that_a_peer_holds_too_is_given_up(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	step(unit);
+	unit->reserver.unit.peers = peers_new(1);
+	assert_int_equal(look(unit).current.slot, 1);
+	hear(unit, report_of("b", 1, unit->reserver.cluster.uuid, "std63/1", 1, lease_of(unit)->hwm));
+	step(unit);
+	assert_int_equal(look(unit).current.slot, 2);
+	peers_free(unit->reserver.unit.peers);
+	unit_kill(unit);
+}
+
+static void test_a_datacenter_id_that_is_used_twice_stops_all(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct kontor_id_range range;
+	char uuid[CLUSTER_UUID_SIZE];
+	step(unit);
+	unit->reserver.unit.peers = peers_new(1);
+	hear(unit, report_of("b", 2, "ffffffffffffffffffffffffffffffff", "std63/1", 1, 1)); /* another id: fine */
+	step(unit);
+	snprintf(uuid, sizeof(uuid), "%s", unit->reserver.cluster.uuid);
+	hear(unit, report_of("b", 1, "ffffffffffffffffffffffffffffffff", "std63/1", 1, 1));
+	assert_int_equal(visit(unit, &err), KONTOR_E_CONFLICT);
+	assert_non_null(strstr(err.message, "ffffffff"));
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_NO_WINDOW);
+	assert_int_equal(visit(unit, &err), KONTOR_E_CONFLICT); /* until that peer says otherwise */
+	hear(unit, report_of("b", 2, "ffffffffffffffffffffffffffffffff", "std63/1", 1, 1));
+	step(unit);
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_OK);
+	assert_string_equal(unit->reserver.cluster.uuid, uuid);
+	/* and a database that is not bound yet is not bound to an id that is in use */
+	sql("DELETE FROM id_cluster");
+	struct unit *second = unit_new(1, true);
+	second->reserver.unit.peers = peers_new(1);
+	hear(second, report_of("b", 1, uuid, "std63/1", 1, 1));
+	assert_int_equal(visit(second, &err), KONTOR_E_CONFLICT);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM id_cluster"), 0);
+	peers_free(second->reserver.unit.peers);
+	unit_kill(second);
+	peers_free(unit->reserver.unit.peers);
+	unit_kill(unit);
+}
+
+static void test_most_peers_know_the_time_better_than_a_clock_far_ahead(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	struct kontor_id_range range;
+	int64_t days_ms = INT64_C(100) * 86400000;
+	unit->reserver.unit.peers = peers_new(1);
+	for (const char *name = "bc"; *name; name++) {
+		struct peer_report *report =
+			report_of((char[]){*name, '\0'}, 2, "ffffffffffffffffffffffffffffffff", "std63/1", 1, 1);
+		report->wall_ms -= days_ms; /* ours and the database's clock are 100 days ahead */
+		report->process = (uint64_t)*name;
+		hear(unit, report);
+	}
+	step(unit);
+	assert_int_equal(take(unit, 1, &range), ALLOCATOR_OK);
+	assert_in_range(kontor_id_decode(range.base).time_ms, kontor_now_ms() - days_ms - 60000,
+			kontor_now_ms() - days_ms + 60000);
+	peers_free(unit->reserver.unit.peers);
 	unit_kill(unit);
 }
 
@@ -819,6 +937,10 @@ int main(void)
 		cmocka_unit_test_setup(test_fencing_drops_the_windows_and_takes_others, fresh_tables),
 		cmocka_unit_test_setup(test_a_database_that_lost_commits_is_found_out, fresh_tables),
 		cmocka_unit_test_setup(test_the_journal_outlives_the_unit, fresh_tables),
+		cmocka_unit_test_setup(test_what_a_peer_reserved_is_not_forgotten_with_the_database, fresh_tables),
+		cmocka_unit_test_setup(test_a_slot_that_a_peer_holds_too_is_given_up, fresh_tables),
+		cmocka_unit_test_setup(test_a_datacenter_id_that_is_used_twice_stops_all, fresh_tables),
+		cmocka_unit_test_setup(test_most_peers_know_the_time_better_than_a_clock_far_ahead, fresh_tables),
 		cmocka_unit_test_setup(test_a_database_of_another_cluster_is_not_this_units, fresh_tables),
 		cmocka_unit_test_setup(test_another_database_server_means_quarantine, fresh_tables),
 		cmocka_unit_test_setup(test_a_lease_that_ran_out_is_not_renewed, fresh_tables),

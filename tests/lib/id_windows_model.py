@@ -145,7 +145,8 @@ class Windows:
         statement = unit.statement
         if self.after_no_row == "give up":
             if statement and unit.outcome != ONE_ROW and statement.hwm < lowest[statement.row]:
-                unit = unit._replace(statement=Statement(statement.row, 0, -1, 0, 0, 0), outcome=NO_ROW)   # sooner or later
+                # It will hear 0 rows, sooner or later. Should a rule use the window none the less, it shows: all counters.
+                unit = unit._replace(statement=Statement(statement.row, 0, -1, 0, 0, self.counters), outcome=NO_ROW)
             if unit.row != NO_SLOT and unit.hwm < lowest[unit.row]:
                 unit = unit._replace(epoch=0, hwm=-1)         # somebody else's by now: whatever it asks, it will hear 0 rows
         if self.lease:
@@ -165,7 +166,7 @@ class Windows:
             masks[space] |= unit.own
             if unit.row != NO_SLOT and unit.hwm >= 0:
                 masks[space] |= -1 << unit.hwm
-            if unit.statement:
+            if unit.statement and unit.statement.hwm >= 0:
                 masks[space] |= bits(unit.statement)
         for statement in late:
             masks[self.spaces[statement.row]] |= bits(statement)

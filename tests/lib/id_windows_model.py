@@ -58,7 +58,7 @@ class State(NamedTuple):
     issued: tuple                   # for each datacenter id and slot bits: the counters that were issued
     late: tuple = ()                # statements that nobody waits for and that may still be executed
     undo: tuple = ()                # (row, what it was before the last commit, whether a unit heard of that commit)
-    marks: tuple = ()               # for each row the highest counter in any journal, as peers tell each other
+    marks: tuple = ()               # for each row (hwm, epoch): the highest in any journal, as peers tell each other
     losses: int = 0                 # faults that may still happen
     clones: int = 0
     other_server: int = 0           # the database is another server, and no unit has looked yet
@@ -98,6 +98,7 @@ class Windows:
     marks: str = ""                 # own: a unit knows its own journal; all: and those of its peers; heard later: the same, but
                                     # the peers hear of a mark some time after it is used
     marks_used: str = "twice"       # when asking, and before what was got is used; or "when asking" only
+    told_again: bool = False        # who finds a row below its mark writes the mark there, and begins a quarantine
     generation: str = ""            # checked: with each grant; checked before: the clone is made between check and grant
     # the search
     forget: bool = True             # what can make no difference any more; False only to prove that it does not
@@ -107,7 +108,7 @@ class Windows:
     def initial(self):
         databases, ids = len(self.datacenter_ids), len(set(self.datacenter_ids))
         return State(rows=(Row(),) * (databases * self.slots), units=(Unit(),) * self.units, issued=(0,) * (ids * self.slots),
-                     marks=(0,) * (databases * self.slots), losses=self.losses, clones=self.clones)
+                     marks=((0, 0),) * (databases * self.slots), losses=self.losses, clones=self.clones)
 
     def merged(self, state):
         """Units of one database have no order; and what can make no difference any more is forgotten."""
@@ -160,7 +161,7 @@ class Windows:
         """For each id space bits: the counters that somebody has, asks for, or may ask for."""
         masks = [0] * len(state.issued)
         for row, space in enumerate(self.spaces):
-            masks[space] |= -1 << max(lowest[row], state.marks[row])
+            masks[space] |= -1 << max(lowest[row], state.marks[row][0])
         for index, unit in enumerate(units):
             space = self.spaces[self.row_of(index, unit)]
             masks[space] |= unit.own
@@ -209,6 +210,7 @@ class Windows:
         yield from self.execute_late(state)
         yield from self.lose_commits(state)
         yield from self.notice_other_server(state)
+        yield from self.tell_again(state)
         if state.now < self.ticks:
             yield ("time goes on to {1}", 0, 0, state.now + 1), state._replace(now=state.now + 1)
 
@@ -256,7 +258,7 @@ class Windows:
         return self.with_unit(state, index, unit)
 
     def known_mark(self, state, unit, row):
-        return max(unit.mark, state.marks[row])
+        return max(unit.mark, state.marks[row][0])
 
     # ---- the database -------------------------------------------------------------------------------------------------
 
@@ -311,16 +313,16 @@ class Windows:
         statement = unit.statement
         marks = state.marks
         if self.marks == "all":             # in the journal and told, before use
-            marks = replaced(marks, statement.row, max(marks[statement.row], statement.end))
+            marks = replaced(marks, statement.row, max(marks[statement.row], (statement.end, statement.new_epoch)))
         unit = Unit(row=statement.row, epoch=statement.new_epoch, hwm=statement.end, own=unit.own | bits(statement),
                     lease_until=unit.asked_at + self.reach if self.lease else 0,
                     mark=max(unit.mark, statement.end) if self.marks in ("own", "heard later") else 0)
         return self.with_unit(state._replace(marks=marks), index, unit)
 
     def tell_peers(self, state, index, unit):
-        if self.marks == "heard later" and unit.row != NO_SLOT and unit.mark > state.marks[unit.row]:
+        if self.marks == "heard later" and unit.row != NO_SLOT and unit.mark > state.marks[unit.row][0]:
             yield (("the peers of {unit} hear of {}", index, unit.mark),
-                   state._replace(marks=replaced(state.marks, unit.row, unit.mark)))
+                   state._replace(marks=replaced(state.marks, unit.row, (unit.mark, 0))))
 
     def hear_nothing(self, state, index, unit):
         """The answer is lost, or the statement, or the statement comes late."""
@@ -398,6 +400,15 @@ class Windows:
             rows = tuple(row._replace(hwm=row.hwm + self.skip) for row in state.rows)
             yield (("a unit notices that the database is another server", 0),
                    state._replace(rows=rows, other_server=0, quarantine_until=state.now + self.quarantine))
+
+    def tell_again(self, state):
+        for index, row in enumerate(state.rows if self.told_again and not state.other_server else ()):
+            hwm, epoch = state.marks[index]
+            if row.hwm < hwm:
+                lease_until = state.now + self.quarantine if self.lease else 0
+                yield (("a unit finds hwm {1} where a journal has {2}: it writes that, and nobody takes a slot", 0, 0, row.hwm, hwm),
+                       state._replace(rows=replaced(state.rows, index, Row(max(epoch, row.epoch), hwm, lease_until)),
+                                      quarantine_until=state.now + self.quarantine))
 
     # ---- bookkeeping --------------------------------------------------------------------------------------------------
 

@@ -41,15 +41,22 @@ def search(model, limit=5_000_000):
 
 
 def story(model, came_from, state):
-    """The steps to the duplicate that follows `state`; told of units that keep their names."""
+    """The steps to the duplicate that follows `state`; units keep their names, unless the model merges what is not the same."""
     way = []
     while state is not None:
         way.append(state)
         state = came_from[state]
+    way.reverse()
     sentences, actual = [], model.initial()
-    for merged_next in way[-2::-1]:
-        label, actual = next((label, after) for label, after in model.steps(actual)
-                             if after is not DUPLICATE and model.merged(after) == merged_next)
+    for before, wanted in zip(way, way[1:]):
+        label, actual = step_to(model, actual, wanted) or step_to(model, before, wanted)
         sentences.append(model.describe(label))
-    sentences.append(next(model.describe(label) for label, after in model.steps(actual) if after is DUPLICATE))
-    return sentences
+    labels = [label for state in (actual, way[-1]) for label, after in model.steps(state) if after is DUPLICATE]
+    return [*sentences, model.describe(labels[0])]
+
+
+def step_to(model, state, wanted):
+    for label, after in model.steps(state):
+        if after is not DUPLICATE and model.merged(after) == wanted:
+            return label, after
+    return None

@@ -20,7 +20,7 @@ static struct kontor_error err;
 
 #ifdef __SANITIZE_THREAD__
 /* A child of a process with threads makes one of its own here: that is what is tested. */
-const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
 	return "die_after_fork=0";

@@ -166,7 +166,7 @@ static void peer_begin(struct peer *peer, unsigned number)
 		abort();
 }
 
-static void peer_end(struct peer *peer)
+static inline void peer_end(struct peer *peer)
 {
 	peer->stop = true;
 	pthread_join(peer->thread, NULL);

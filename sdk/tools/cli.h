@@ -30,7 +30,8 @@ struct cli {
 	kontor_client *client; /* NULL until the first call */
 };
 
-enum command_arg_type { ARG_TEXT, ARG_ID, ARG_COUNT, ARG_FLAG };
+/* ARG_ANY_ID: decimal digits, or base32 with a check symbol (kontor/ids.h). */
+enum command_arg_type { ARG_TEXT, ARG_ID, ARG_ANY_ID, ARG_COUNT, ARG_FLAG };
 
 struct command_arg {
 	const char *name; /* "--region", or "ID": an operand */
@@ -92,6 +93,8 @@ void command_line_free(struct command_line *line);
 /* NULL when it was not given. The name must be in the command's table. */
 const char *command_line_value(const struct command_line *line, const char *name);
 bool command_line_flag(const struct command_line *line, const char *name);
+/* An ARG_ANY_ID. Digits alone are decimal unless they begin with 0. */
+bool command_parse_id(const char *text, uint64_t *ret_id);
 /* Writes the arguments that have `sends` into the open map. */
 void command_line_put(const struct command_line *line, kontor_writer *args);
 void command_print_synopsis(const struct command *command);

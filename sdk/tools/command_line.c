@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "kontor/ids.h"
 #include "kontor/text.h"
 
 static bool is_option(const struct command_arg *arg)
@@ -58,14 +59,33 @@ static int refuse_option(const struct command *command, const char *name)
 	return usage(command);
 }
 
+bool command_parse_id(const char *text, uint64_t *ret_id)
+{
+	return kontor_parse_id(kontor_text_of(text), ret_id) || kontor_id_parse(kontor_text_of(text), ret_id);
+}
+
 static bool value_valid(const struct command_arg *arg, const char *value)
 {
 	uint64_t number;
 	if (arg->type == ARG_ID)
 		return kontor_parse_id(kontor_text_of(value), &number);
+	if (arg->type == ARG_ANY_ID)
+		return command_parse_id(value, &number);
 	if (arg->type == ARG_COUNT)
 		return kontor_parse_uint(kontor_text_of(value), &number) && number <= INT64_MAX;
 	return true;
+}
+
+static const char *type_in_words(enum command_arg_type type)
+{
+	switch (type) {
+	case ARG_ID:
+		return "an id (decimal digits)";
+	case ARG_ANY_ID:
+		return "an id (decimal digits, or base32 with its check symbol)";
+	default:
+		return "a whole number";
+	}
 }
 
 static int set_value(struct command_line *line, size_t index, const char *value)
@@ -80,8 +100,7 @@ static int set_value(struct command_line *line, size_t index, const char *value)
 		return usage(line->command);
 	}
 	if (!value_valid(arg, value)) {
-		complain("%s must be %s, not \"%s\"", arg->name,
-			 arg->type == ARG_ID ? "an id (decimal digits)" : "a whole number", value);
+		complain("%s must be %s, not \"%s\"", arg->name, type_in_words(arg->type), value);
 		return usage(line->command);
 	}
 	line->values[index] = value;
@@ -231,7 +250,8 @@ void command_line_put(const struct command_line *line, kontor_writer *args)
 			kontor_put_bool(args, arg->sends, true);
 		else if (arg->type == ARG_TEXT)
 			kontor_put_string(args, arg->sends, line->values[i]);
-		else if (kontor_parse_uint(kontor_text_of(line->values[i]), &number))
+		else if (arg->type == ARG_ANY_ID ? command_parse_id(line->values[i], &number)
+						 : kontor_parse_uint(kontor_text_of(line->values[i]), &number))
 			kontor_put_uint(args, arg->sends, number);
 	}
 }

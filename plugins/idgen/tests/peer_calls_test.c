@@ -32,7 +32,7 @@ struct unit {
 	pthread_t thread;
 	bool runs;
 	atomic_bool stop;
-	atomic_int behaviour, requests;
+	atomic_int behaviour, requests, delay_ms; /* between what it says and that it is sent */
 	pthread_mutex_t lock;
 	struct peer_report says, heard; /* guarded by lock */
 };
@@ -95,6 +95,8 @@ static void unit_take(struct unit *unit, void *router)
 	if (in.kind == KONTOR_FRAME_REQUEST && strcmp(in.method, "idgen.peer") == 0)
 		answer_report(unit, data, (size_t)size, &out, body);
 	kontor_write_end(body);
+	if (in.kind == KONTOR_FRAME_REQUEST)
+		usleep((useconds_t)unit->delay_ms * 1000);
 	if (in.kind != KONTOR_FRAME_REQUEST || unit->behaviour != SILENT)
 		send_body(router, identity, identity_size, &out, body);
 	kontor_writer_free(body);
@@ -353,13 +355,32 @@ static void test_a_round_has_answers_of_its_own(void **state)
 	(void)state;
 	struct peer_calls_round round;
 	unit_start(&north);
-	START_CALLS(OFTEN_MS / 10, north.endpoint);
-	for (uint64_t hwm = 1; hwm <= 200; hwm++) {
+	north.delay_ms = 10;
+	START_CALLS(1, north.endpoint); /* so one is under way nearly always */
+	for (uint64_t hwm = 1; hwm <= 30; hwm++) {
+		usleep(5000); /* into the middle of it */
 		unit_says(&north, 3, 0, hwm);
 		peer_calls_once(calls, &round);
 		assert_int_equal(round.answered, 1);
 		assert_int_equal(peers_hwm(book, OTHER, "std63/7", 0, NULL, NULL), hwm);
 	}
+}
+
+/* Who is silent while the round is asked for need not be waited for twice. */
+static void test_a_round_takes_the_silence_that_is_under_way(void **state)
+{
+	(void)state;
+	struct peer_calls_round round;
+	unit_start(&north);
+	north.behaviour = SILENT;
+	int64_t start_ms = kontor_monotonic_ms();
+	START_CALLS(60000, north.endpoint);
+	wait_for_requests(&north, 1);
+	bool under_way = kontor_monotonic_ms() - start_ms < PEER_CALLS_TIMEOUT_MS / 2;
+	peer_calls_once(calls, &round);
+	assert_int_equal(round.answered, 0);
+	assert_string_equal(round.silent, north.endpoint);
+	assert_in_range(north.requests, 1, under_way ? 1 : 2);
 }
 
 static void *ask_rounds(void *arg)
@@ -455,6 +476,7 @@ int main(void)
 		WITH_UNITS(test_a_refusal_is_remembered_until_it_ends),
 		WITH_UNITS(test_a_round_names_the_first_that_is_silent),
 		WITH_UNITS(test_a_round_has_answers_of_its_own),
+		WITH_UNITS(test_a_round_takes_the_silence_that_is_under_way),
 		WITH_UNITS(test_several_may_ask_for_rounds),
 		WITH_UNITS(test_the_end_waits_for_nobody),
 		WITH_UNITS(test_bad_lists_of_peers_are_refused),

@@ -145,6 +145,18 @@ static void test_the_calls_of_a_cured_unit_leave_no_conflict(void **state)
 	assert_no_conflict();
 }
 
+/* What it said when it called, and what it says when it is asked, are the same unit's words. */
+static void test_a_unit_that_calls_and_is_asked_is_one(void **state)
+{
+	(void)state;
+	say(NULL, "all@south", 3, THIRD);
+	say(SOUTH, "all@south", 3, OTHER);
+	say(SOUTH, "all@south", 3, THIRD);
+	assert_conflict("unit all@south at " SOUTH " has cluster " THIRD);
+	say(SOUTH, "all@south", 3, OURS);
+	assert_no_conflict();
+}
+
 static void test_another_unit_at_the_endpoint_takes_nothing_back(void **state)
 {
 	(void)state;
@@ -187,11 +199,11 @@ static void test_many_peers_come_and_go(void **state)
 	for (int i = 0; i < 500; i++) {
 		snprintf(unit, sizeof(unit), "all@pod-%d", i);
 		set_report(unit, 3, OURS);
-		note(i % 2 ? SOUTH : NULL, 1000 + i);
+		note(i % 2 ? SOUTH : NULL, INT64_C(1000) * i);
 	}
+	assert_int_equal(peers_clock_offset(book, 499000, &offset_ms), 1 + PEERS_RECENT_MS / 1000);
 	say(NULL, "all@south", 3, OTHER);
 	assert_conflict("all@south");
-	assert_int_equal(peers_clock_offset(book, 1500, &offset_ms), 64);
 }
 
 /* ---- high-water marks ------------------------------------------------------------------------------------------- */
@@ -227,15 +239,33 @@ static void test_a_mark_stays_but_holding_it_ends(void **state)
 {
 	(void)state;
 	bool held;
+	uint64_t epoch;
 	set_report("all@near", 3, OURS);
 	add_mark("std63/7", 4, 500, true);
 	note(NULL, 1000);
 	report.marks[0] = (struct peer_mark){.key = "std63/7", .epoch = 1, .hwm = 1};
 	note(NULL, 20000);
-	assert_int_equal(peers_hwm(book, OURS, "std63/7", 1000 + PEERS_RECENT_MS, NULL, &held), 500);
-	assert_true(held);
+	assert_int_equal(peers_hwm(book, OURS, "std63/7", 1000 + PEERS_RECENT_MS, &epoch, &held), 500);
+	assert_true(held && epoch == 4);
 	assert_int_equal(peers_hwm(book, OURS, "std63/7", 1001 + PEERS_RECENT_MS, NULL, &held), 500);
 	assert_false(held);
+}
+
+/* More of them than a hash keeps apart by itself. */
+static void test_the_same_key_of_many_clusters_is_kept_apart(void **state)
+{
+	(void)state;
+	char cluster_uuid[CLUSTER_UUID_SIZE];
+	for (uint64_t i = 1; i <= 500; i++) {
+		snprintf(cluster_uuid, sizeof(cluster_uuid), "%032d", (int)i);
+		set_report("all@near", 3, cluster_uuid);
+		add_mark("std63/7", 1, i, false);
+		note(NULL, 1000);
+	}
+	for (uint64_t i = 1; i <= 500; i++) {
+		snprintf(cluster_uuid, sizeof(cluster_uuid), "%032d", (int)i);
+		assert_int_equal(peers_hwm(book, cluster_uuid, "std63/7", 1000, NULL, NULL), i);
+	}
 }
 
 static void test_too_many_keys_are_said(void **state)
@@ -436,6 +466,34 @@ static void test_elements_of_other_types_are_refused(void **state)
 	}
 }
 
+static void test_more_marks_than_there_is_room_for_are_refused(void **state)
+{
+	(void)state;
+	const void *data;
+	size_t size;
+	kontor_body *body = NULL;
+	kontor_writer *w = kontor_writer_new();
+	set_report("all@north", 3, OTHER);
+	kontor_write_map(w);
+	kontor_put_array(w, "marks");
+	for (int i = 0; i <= PEER_MARKS; i++) {
+		kontor_write_map(w);
+		kontor_put_string(w, "key", "std63/1");
+		kontor_put_uint(w, "epoch", 1);
+		kontor_put_uint(w, "hwm", 1);
+		kontor_write_end(w);
+	}
+	kontor_write_end(w);
+	peer_report_put(&report, w); /* its marks are the second ones, and not looked at */
+	kontor_write_end(w);
+	assert_int_equal(kontor_writer_finish(w, &data, &size, &err), 0);
+	assert_int_equal(kontor_body_parse(data, size, &body, &err), 0);
+	assert_int_equal(peer_report_read(kontor_body_map(body), &read_back, &err), KONTOR_E_BAD_REQUEST);
+	assert_non_null(strstr(err.message, "\"marks\""));
+	kontor_body_free(body);
+	kontor_writer_free(w);
+}
+
 static int take_report(void *self, kontor_request *request)
 {
 	(void)self;
@@ -500,18 +558,21 @@ int main(void)
 		WITH_BOOK(test_the_one_that_is_asked_notices_it_too),
 		WITH_BOOK(test_a_conflict_goes_away_when_that_unit_agrees),
 		WITH_BOOK(test_the_calls_of_a_cured_unit_leave_no_conflict),
+		WITH_BOOK(test_a_unit_that_calls_and_is_asked_is_one),
 		WITH_BOOK(test_another_unit_at_the_endpoint_takes_nothing_back),
 		WITH_BOOK(test_without_a_bound_database_any_bound_one_conflicts),
 		WITH_BOOK(test_a_unit_is_no_peer_of_itself),
 		WITH_BOOK(test_many_peers_come_and_go),
 		WITH_BOOK(test_the_largest_mark_of_our_cluster_counts),
 		WITH_BOOK(test_a_mark_stays_but_holding_it_ends),
+		WITH_BOOK(test_the_same_key_of_many_clusters_is_kept_apart),
 		WITH_BOOK(test_too_many_keys_are_said),
 		WITH_BOOK(test_the_median_of_the_clocks_heard_lately),
 		WITH_BOOK(test_peers_are_shown_with_their_problems),
 		cmocka_unit_test(test_a_report_arrives_as_it_was_sent),
 		cmocka_unit_test(test_a_report_that_makes_no_sense_is_refused),
 		cmocka_unit_test(test_elements_of_other_types_are_refused),
+		cmocka_unit_test(test_more_marks_than_there_is_room_for_are_refused),
 		cmocka_unit_test(test_a_request_is_read_like_a_reply),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

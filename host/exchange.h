@@ -15,14 +15,25 @@
 
 #define ROUTE_LIMIT 256 /* bytes: a routing id has at most 255 */
 
+/* A socket of the front's loop. libzmq tells of what arrives by `fd`, and of each arrival only once: what a receive or
+ * a send has seen of it already is told no more. Whoever sends on the socket therefore says that it is to be looked at.
+ */
+struct source {
+	void *socket;
+	int fd;
+	bool unread; /* may hold messages that fd does not tell of */
+};
+
 /* Where a request came from and its reply goes. */
 struct caller {
-	void *socket;
+	struct source *source;
 	unsigned char route[ROUTE_LIMIT];
 	size_t route_size;
 	bool delimiter; /* a REQ socket: the reply mirrors its empty frame */
 	bool inside;    /* inproc: this unit itself */
 };
+
+struct pool;
 
 struct exchange {
 	struct exchange *next; /* in the queue of its pool, or among its running ones */
@@ -31,6 +42,7 @@ struct exchange {
 	struct kontor_user user;
 	zmq_msg_t body;
 	struct loaded_plugin *plugin;
+	struct pool *pool; /* of the plugin */
 	const struct kontor_method *method;
 	int64_t received_us, started_us; /* CLOCK_MONOTONIC */
 	int64_t deadline_ms;             /* kontor_monotonic_ms() */

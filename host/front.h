@@ -25,15 +25,28 @@ struct pool {
 	uint64_t requests, errors, busy;
 };
 
+/* A method by its full name. */
+struct front_method {
+	char name[KONTOR_METHOD_NAME_SIZE]; /* "settlement.close"; "": an empty place of the table */
+	struct loaded_plugin *plugin;
+	struct pool *pool;
+	const struct kontor_method *method;
+	bool enabled; /* its service is switched on here; another choice needs a restart */
+};
+
 struct front {
 	struct unit *unit;
 	pthread_t thread;
-	void *outside, *inside, *workers, *control;
+	struct source outside, inside, workers, control;
 	void *control_peer;               /* the main thread's end */
 	struct pool pools[PLUGINS_LIMIT]; /* by the plugin's place in the unit */
+	struct front_method *methods;     /* a hash table, 2^methods_bits places */
+	unsigned methods_bits;
 	kontor_request *inline_request;
-	struct exchange *inline_exchange; /* reused, so that an inline method allocates nothing here */
-	kontor_writer *header_writer, *body_writer;
+	struct exchange *inline_exchange;                 /* reused, so that an inline method allocates nothing here */
+	zmq_msg_t route_frame, header_frame, spare_frame; /* of the message that is being received */
+	kontor_writer *body_writer;
+	int64_t now_us;  /* monotonic_us() when the loop woke, or sent its last reply */
 	bool uid_proven; /* libzmq tells the peer's uid as front_identity.c reads it */
 	bool ended;
 	int64_t expired_ms;         /* when front_expire() ran last */
@@ -47,6 +60,12 @@ int front_start(struct unit *unit, struct kontor_error *err);
 void front_end_workers(struct unit *unit);
 /* Ends the thread after it has sent what there is to send. */
 void front_stop(struct unit *unit);
+
+/* ---- front_admit.c: what is called, and may it be called now ---- */
+
+int front_list_methods(struct front *front, struct kontor_error *err);
+/* The exchange gets the plugin, the method and the deadline. */
+int front_admit(const struct front *front, struct exchange *exchange, struct kontor_error *err);
 
 /* ---- front_identity.c ---- */
 
@@ -69,9 +88,8 @@ void front_cancel(struct front *front, const struct caller *caller, uint64_t id)
 /* ---- front_reply.c ---- */
 
 void front_send_result(struct front *front, const struct exchange *exchange, const void *data, size_t size);
-void front_send_error(struct front *front, const struct caller *caller, const struct kontor_frame_header *header,
-		      int64_t received_us, const struct kontor_error *error);
-void front_send_pong(struct front *front, const struct caller *caller, const struct kontor_frame_header *header);
+void front_send_error(struct front *front, const struct exchange *exchange, const struct kontor_error *error);
+void front_send_pong(struct front *front, const struct exchange *exchange);
 size_t front_queued(const struct front *front);
 size_t front_capacity(const struct front *front);
 

@@ -15,14 +15,6 @@
 #define RETRY_MAX_MS 5000
 #define MEAN_WEIGHT 16 /* of the past against the newest, in the moving mean of run times */
 
-static struct pool *pool_of(struct front *front, const struct exchange *exchange)
-{
-	for (size_t i = 0; i < front->unit->plugins_len; i++)
-		if (front->unit->plugins[i] == exchange->plugin)
-			return &front->pools[i];
-	abort(); /* an exchange's plugin is always one of the unit's */
-}
-
 /* When a place in the queue should be free: the time that what waits now needs, shared by the workers. */
 static uint32_t retry_after_ms(const struct pool *pool, const struct plugin_options *options)
 {
@@ -41,12 +33,13 @@ static void run_on(struct front *front, struct pool *pool, unsigned worker, stru
 	exchange->next = pool->running;
 	pool->running = exchange;
 	pool->running_count++;
-	exchange->started_us = monotonic_us();
+	exchange->started_us = front->now_us = monotonic_us();
+	front->workers.unread = true;
 	char name[WORKER_NAME_SIZE];
 	int size = worker_name(worker, name);
 	/* Cannot fail: the worker is connected and waits, and its pipe holds nothing else. */
-	if (zmq_send(front->workers, name, (size_t)size, ZMQ_SNDMORE) < 0 ||
-	    !exchange_send(front->workers, exchange, 0))
+	if (zmq_send(front->workers.socket, name, (size_t)size, ZMQ_SNDMORE) < 0 ||
+	    !exchange_send(front->workers.socket, exchange, 0))
 		abort();
 }
 
@@ -56,7 +49,7 @@ static void expire(struct front *front, struct exchange *exchange)
 	struct kontor_error error = KONTOR_ERROR_INIT;
 	kontor_fail(&error, KONTOR_E_DEADLINE, "%s waited for a worker until its time was over; nothing was done",
 		    exchange->header.method);
-	front_send_error(front, &exchange->caller, &exchange->header, exchange->received_us, &error);
+	front_send_error(front, exchange, &error);
 	finish(front, exchange);
 }
 
@@ -86,7 +79,7 @@ static struct exchange *take_queued(struct front *front, struct pool *pool)
 
 void front_dispatch(struct front *front, struct exchange *exchange)
 {
-	struct pool *pool = pool_of(front, exchange);
+	struct pool *pool = exchange->pool;
 	const struct plugin_options *options = &exchange->plugin->options;
 	size_t bytes = zmq_msg_size(&exchange->body);
 	pool->requests++;
@@ -102,7 +95,7 @@ void front_dispatch(struct front *front, struct exchange *exchange)
 		kontor_fail(&error, KONTOR_E_BUSY, "%s is busy: %zu requests wait already", exchange->plugin->api.name,
 			    pool->queued);
 		error.retry_after_ms = retry_after_ms(pool, options);
-		front_send_error(front, &exchange->caller, &exchange->header, exchange->received_us, &error);
+		front_send_error(front, exchange, &error);
 		finish(front, exchange);
 		return;
 	}
@@ -132,7 +125,7 @@ static void deliver(struct front *front, struct pool *pool, struct exchange *exc
 	if (exchange->cancelled)
 		counter_add(COUNTER_CANCELLED);
 	else if (exchange->error.code)
-		front_send_error(front, &exchange->caller, &exchange->header, exchange->received_us, &exchange->error);
+		front_send_error(front, exchange, &exchange->error);
 	else
 		front_send_result(front, exchange, zmq_msg_data(&exchange->result), zmq_msg_size(&exchange->result));
 	finish(front, exchange);
@@ -169,7 +162,7 @@ void front_expire(struct front *front)
 
 static bool is_of(const struct exchange *exchange, const struct caller *caller, uint64_t id)
 {
-	return exchange->header.id == id && exchange->caller.socket == caller->socket &&
+	return exchange->header.id == id && exchange->caller.source == caller->source &&
 	       exchange->caller.route_size == caller->route_size &&
 	       memcmp(exchange->caller.route, caller->route, caller->route_size) == 0;
 }

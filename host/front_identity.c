@@ -27,7 +27,9 @@ static int64_t peer_uid(zmq_msg_t *message)
 
 static void become(struct kontor_user *user, const char *name, unsigned roles, bool verified)
 {
-	snprintf(user->name, sizeof(user->name), "%s", name);
+	size_t length = strnlen(name, sizeof(user->name) - 1);
+	memcpy(user->name, name, length);
+	user->name[length] = '\0';
 	user->roles = roles;
 	user->verified = verified;
 }
@@ -69,7 +71,7 @@ int front_identify(const struct front *front, const struct caller *caller, zmq_m
 		   const struct kontor_frame_header *header, struct kontor_user *user, struct kontor_error *err)
 {
 	const struct unit_config *config = front->unit->config;
-	*user = (struct kontor_user){.name = ""};
+	become(user, "", 0, false);
 	if (caller->inside) {
 		identify_unit(config, front->unit->args->unit, KONTOR_ROLE_UNIT, header->caller, user);
 		return 0;

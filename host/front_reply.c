@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "counters.h"
+#include "frame.h"
 #include "front.h"
 
 static bool send_frame(void *socket, const void *data, size_t size, int more)
@@ -15,38 +16,29 @@ static bool send_frame(void *socket, const void *data, size_t size, int more)
 	return false;
 }
 
-static void send_frames(struct front *front, const struct caller *caller, const struct kontor_frame_header *header,
-			const void *body, size_t body_size)
+static void send_answer(struct front *front, const struct exchange *exchange, unsigned kind, const void *body,
+			size_t body_size)
 {
-	const void *data;
-	size_t size;
-	kontor_frame_write(front->header_writer, header);
-	if (kontor_writer_finish(front->header_writer, &data, &size, NULL) != 0) {
-		counter_add(COUNTER_REPLIES_DROPPED);
-		return;
-	}
-	if (send_frame(caller->socket, caller->route, caller->route_size, ZMQ_SNDMORE) &&
-	    (!caller->delimiter || send_frame(caller->socket, "", 0, ZMQ_SNDMORE)) &&
-	    send_frame(caller->socket, data, size, ZMQ_SNDMORE))
-		send_frame(caller->socket, body, body_size, 0);
-}
-
-static struct kontor_frame_header answer_to(const struct kontor_frame_header *header, enum kontor_frame_kind kind,
-					    int64_t received_us)
-{
-	return (struct kontor_frame_header){
-		.version = 1, .kind = kind, .id = header->id, .server_us = (uint32_t)(monotonic_us() - received_us)};
+	const struct caller *caller = &exchange->caller;
+	void *socket = caller->source->socket;
+	unsigned char header[KONTOR_FRAME_ANSWER_SIZE];
+	front->now_us = monotonic_us();
+	size_t size = kontor_frame_write_answer(kind, exchange->header.id,
+						(uint32_t)(front->now_us - exchange->received_us), header);
+	caller->source->unread = true;
+	if (send_frame(socket, caller->route, caller->route_size, ZMQ_SNDMORE) &&
+	    (!caller->delimiter || send_frame(socket, "", 0, ZMQ_SNDMORE)) &&
+	    send_frame(socket, header, size, ZMQ_SNDMORE))
+		send_frame(socket, body, body_size, 0);
 }
 
 void front_send_result(struct front *front, const struct exchange *exchange, const void *data, size_t size)
 {
 	counter_add(COUNTER_REPLIES);
-	struct kontor_frame_header header = answer_to(&exchange->header, KONTOR_FRAME_REPLY, exchange->received_us);
-	send_frames(front, &exchange->caller, &header, data, size);
+	send_answer(front, exchange, KONTOR_FRAME_REPLY, data, size);
 }
 
-void front_send_error(struct front *front, const struct caller *caller, const struct kontor_frame_header *header,
-		      int64_t received_us, const struct kontor_error *error)
+void front_send_error(struct front *front, const struct exchange *exchange, const struct kontor_error *error)
 {
 	const void *data;
 	size_t size;
@@ -60,9 +52,10 @@ void front_send_error(struct front *front, const struct caller *caller, const st
 	if (error->retry_after_ms)
 		kontor_put_uint(w, "retry_after_ms", error->retry_after_ms);
 	kontor_write_end(w);
-	struct kontor_frame_header answer = answer_to(header, KONTOR_FRAME_ERROR, received_us);
 	if (kontor_writer_finish(w, &data, &size, NULL) == 0)
-		send_frames(front, caller, &answer, data, size);
+		send_answer(front, exchange, KONTOR_FRAME_ERROR, data, size);
+	else
+		counter_add(COUNTER_REPLIES_DROPPED);
 }
 
 size_t front_queued(const struct front *front)
@@ -81,7 +74,7 @@ size_t front_capacity(const struct front *front)
 	return capacity;
 }
 
-void front_send_pong(struct front *front, const struct caller *caller, const struct kontor_frame_header *header)
+void front_send_pong(struct front *front, const struct exchange *exchange)
 {
 	const void *data;
 	size_t size;
@@ -94,7 +87,8 @@ void front_send_pong(struct front *front, const struct caller *caller, const str
 	kontor_put_uint(w, "queued", front_queued(front));
 	kontor_put_uint(w, "capacity", front_capacity(front));
 	kontor_write_end(w);
-	struct kontor_frame_header answer = answer_to(header, KONTOR_FRAME_PONG, monotonic_us());
 	if (kontor_writer_finish(w, &data, &size, NULL) == 0)
-		send_frames(front, caller, &answer, data, size);
+		send_answer(front, exchange, KONTOR_FRAME_PONG, data, size);
+	else
+		counter_add(COUNTER_REPLIES_DROPPED);
 }

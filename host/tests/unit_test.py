@@ -217,6 +217,22 @@ class Load(UnitTest):
             codes[header[2]] = body.get("code")
         self.assertEqual([codes[i] for i in ids], [BAD_REQUEST, BUSY])  # the first ran (and has an unknown argument)
 
+    def test_a_caller_with_a_thousand_requests_in_flight_gets_all_replies(self):
+        slow = zmq.Context.instance().socket(zmq.DEALER)
+        self.addCleanup(slow.close, 0)
+        slow.setsockopt(zmq.SNDHWM, 0)
+        slow.setsockopt(zmq.RCVHWM, 1)                              # so that replies pile up in the unit
+        slow.setsockopt(zmq.RCVTIMEO, 15000)
+        slow.connect(self.endpoint)
+        for method, count in ("kontor.ping", 450), ("kontor.methods", 1000):
+            for message_id in range(count):
+                slow.send_multipart([msgpack.packb([1, REQUEST, message_id, method]), b""])
+            while self.plugin("kontor")["requests"] < count:
+                time.sleep(0.01)
+            headers = [msgpack.unpackb(slow.recv_multipart()[0]) for _ in range(count)]
+            self.assertEqual([header[1:3] for header in headers], [[REPLY, number] for number in range(count)])
+        self.assertEqual(self.counters()["replies_dropped"], 0)
+
     def test_inline_methods_and_other_plugins_answer_while_all_workers_are_busy(self):
         for _ in range(5):
             self.caller.send("probe.wait", {"ms": 500})

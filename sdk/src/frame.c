@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "frame.h"
 #include "kontor/client.h"
 #include "message_shape.h"
 
@@ -155,6 +156,92 @@ static const char *element_name(unsigned element, const struct kontor_frame_head
 	return element == 3 && is_answer(h) ? "server_us" : names[element];
 }
 
+/* ---- the usual request, in one pass ---- */
+
+/* Bytes of a request whose end is known. Everything unusual - another type, a longer form, a further element, a mistake
+ * - makes it give up, and the whole reader above judges. */
+struct quick_reader {
+	const uint8_t *at, *end;
+	bool gave_up;
+};
+
+static uint64_t quick_uint(struct quick_reader *q, uint64_t limit)
+{
+	uint64_t value = 0;
+	uint8_t tag = q->at < q->end ? *q->at++ : 0xff;
+	if (tag <= 0x7f)
+		return tag;
+	size_t bytes = tag >= 0xcc && tag <= 0xcf ? (size_t)1 << (tag - 0xcc) : 0; /* uint 8, 16, 32, 64 */
+	if (!bytes || bytes > (size_t)(q->end - q->at))
+		q->gave_up = true;
+	else
+		for (size_t i = 0; i < bytes; i++)
+			value = value << 8 | *q->at++;
+	q->gave_up |= value > limit;
+	return value;
+}
+
+/* ASCII without blanks, in one of the two forms for up to 255 bytes, or nil. */
+static void quick_string(struct quick_reader *q, char *out, size_t size)
+{
+	uint8_t tag = q->at < q->end ? *q->at++ : 0;
+	size_t length = tag & 0x1f;
+	bool is_string = (tag & 0xe0) == 0xa0;
+	if (tag == 0xd9 && q->at < q->end) { /* str 8 */
+		length = *q->at++;
+		is_string = true;
+	} else if (tag == 0xc0) { /* nil reads as "" */
+		length = 0;
+		is_string = true;
+	}
+	if (!is_string || length > (size_t)(q->end - q->at) || length >= size)
+		q->gave_up = true;
+	for (size_t i = 0; i < length && !q->gave_up; i++) {
+		out[i] = (char)q->at[i];
+		q->gave_up = q->at[i] < 0x21 || q->at[i] > 0x7e;
+	}
+	if (q->gave_up)
+		return;
+	q->at += length;
+	out[length] = '\0';
+}
+
+/* False: nothing is said about the bytes, and *h is unspecified. */
+static bool read_usual_request(const void *data, size_t size, struct kontor_frame_header *h)
+{
+	struct quick_reader q = {.at = data, .end = (const uint8_t *)data + size};
+	unsigned elements = size > 0 && (*q.at & 0xf0) == 0x90 ? *q.at++ & 0x0fu : 0;
+	if (elements < 4 || elements > HEADER_ELEMENTS)
+		return false;
+	h->version = (unsigned)quick_uint(&q, UINT_MAX);
+	h->kind = (unsigned)quick_uint(&q, UINT_MAX);
+	h->id = quick_uint(&q, UINT64_MAX);
+	h->left_ms = 0;
+	h->flags = 0;
+	h->key[0] = h->traceparent[0] = h->caller[0] = '\0';
+	h->server_us = 0;
+	quick_string(&q, h->method, sizeof(h->method));
+	if (elements > 4)
+		h->left_ms = (uint32_t)quick_uint(&q, UINT32_MAX);
+	if (elements > 5)
+		h->flags = quick_uint(&q, UINT64_MAX);
+	if (elements > 6)
+		quick_string(&q, h->key, sizeof(h->key));
+	if (elements > 7)
+		quick_string(&q, h->traceparent, sizeof(h->traceparent));
+	if (elements > 8)
+		quick_string(&q, h->caller, sizeof(h->caller));
+	return !q.gave_up && q.at == q.end && h->version == HEADER_VERSION && h->kind == KONTOR_FRAME_REQUEST &&
+	       h->method[0];
+}
+
+int kontor_frame_read(const void *data, size_t size, struct kontor_frame_header *header, struct kontor_error *err)
+{
+	return read_usual_request(data, size, header) ? 0 : kontor_frame_parse(data, size, header, err);
+}
+
+/* ---- any header ---- */
+
 int kontor_frame_parse(const void *data, size_t size, struct kontor_frame_header *ret_header, struct kontor_error *err)
 {
 	struct reader r = {.at = data, .err = err};
@@ -201,4 +288,30 @@ void kontor_frame_write(kontor_writer *w, const struct kontor_frame_header *h)
 		kontor_write_string(w, h->caller);
 	}
 	kontor_write_end(w);
+}
+
+/* In its shortest form; returns how many bytes that are. */
+static size_t put_uint(unsigned char *out, uint64_t value)
+{
+	unsigned log = value <= UINT8_MAX ? 0 : value <= UINT16_MAX ? 1 : value <= UINT32_MAX ? 2 : 3;
+	if (value < 0x80) {
+		out[0] = (unsigned char)value;
+		return 1;
+	}
+	unsigned bytes = 1u << log;
+	out[0] = (unsigned char)(0xcc + log); /* uint 8, 16, 32, 64 */
+	for (unsigned i = 0; i < bytes; i++)
+		out[1 + i] = (unsigned char)(value >> 8 * (bytes - 1 - i));
+	return 1 + bytes;
+}
+
+size_t kontor_frame_write_answer(unsigned kind, uint64_t id, uint32_t server_us, unsigned char *out)
+{
+	bool timed = kind != KONTOR_FRAME_PONG;
+	size_t size = 0;
+	out[size++] = timed ? 0x94 : 0x93; /* an array of so many */
+	out[size++] = HEADER_VERSION;
+	out[size++] = (unsigned char)kind;
+	size += put_uint(out + size, id);
+	return timed ? size + put_uint(out + size, server_us) : size;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writing msgpack. A map or array gets a 32-bit header at once, whose size is patched in when it is closed.
+ * Writing msgpack. A map or array gets a 32-bit header at once; when it is closed its size is patched in, or the header
+ * shortened to one byte.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,13 @@
 #define HEADER_SIZE 5u                      /* type byte and big-endian 32-bit size */
 #define TYPE_ARRAY_32 0xDDu
 #define TYPE_MAP_32 0xDFu
+#define TYPE_FIX_ARRAY 0x90u /* and the size, up to 15 elements */
+#define TYPE_FIX_MAP 0x80u
+#define FIX_LIMIT 15u
+#define FIX_STRING 0xA0u /* and the length, up to 31 bytes */
+#define FIX_STRING_LIMIT 31u
+#define SHORT_BYTES 512u /* contents up to this long are moved, to give their container the short header */
+#define FIRST_SIZE ((size_t)1024)
 
 struct open_container {
 	size_t position; /* of its header in the buffer */
@@ -21,6 +29,8 @@ struct open_container {
 
 enum writer_fault { WRITER_FINE, WRITER_NO_MEMORY, WRITER_TOO_DEEP, WRITER_NOT_OPEN, WRITER_ODD_MAP };
 
+/* Integers and strings, which all messages are made of, are written here; the rest by msgpack-c into the same buffer.
+ */
 struct kontor_writer {
 	msgpack_sbuffer buffer;
 	msgpack_packer packer;
@@ -61,6 +71,40 @@ static void remember(kontor_writer *w, enum writer_fault fault)
 		w->fault = fault;
 }
 
+static bool grow(kontor_writer *w, size_t size)
+{
+	size_t room = w->buffer.alloc ? w->buffer.alloc : FIRST_SIZE;
+	while (room - w->buffer.size < size) {
+		if (room > SIZE_MAX / 2)
+			return false;
+		room *= 2;
+	}
+	char *data = realloc(w->buffer.data, room);
+	if (!data)
+		return false;
+	w->buffer.data = data;
+	w->buffer.alloc = room;
+	return true;
+}
+
+/* Where `size` more bytes go, which the buffer then has; NULL when out of memory, which is remembered. */
+static unsigned char *append(kontor_writer *w, size_t size)
+{
+	if (w->buffer.alloc - w->buffer.size < size && !grow(w, size)) {
+		remember(w, WRITER_NO_MEMORY);
+		return NULL;
+	}
+	unsigned char *at = (unsigned char *)w->buffer.data + w->buffer.size;
+	w->buffer.size += size;
+	return at;
+}
+
+static void put_big_endian(unsigned char *at, uint64_t value, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		at[i] = (unsigned char)(value >> 8 * (bytes - 1 - i));
+}
+
 /* Called before each value: counts it in the container that it goes into. */
 static bool begin_value(kontor_writer *w)
 {
@@ -86,9 +130,12 @@ static void open_container(kontor_writer *w, bool map)
 		remember(w, WRITER_TOO_DEEP);
 		return;
 	}
-	const unsigned char header[HEADER_SIZE] = {map ? TYPE_MAP_32 : TYPE_ARRAY_32};
-	w->open[w->open_len++] = (struct open_container){w->buffer.size, 0, map};
-	end_value(w, msgpack_sbuffer_write(&w->buffer, (const char *)header, sizeof(header)));
+	size_t position = w->buffer.size;
+	unsigned char *header = append(w, HEADER_SIZE);
+	if (!header)
+		return;
+	header[0] = map ? TYPE_MAP_32 : TYPE_ARRAY_32;
+	w->open[w->open_len++] = (struct open_container){position, 0, map};
 }
 
 void kontor_write_map(kontor_writer *w)
@@ -101,6 +148,7 @@ void kontor_write_array(kontor_writer *w)
 	open_container(w, false);
 }
 
+/* A small container gets the header of one byte: messages that fit 33 bytes need no memory in libzmq. */
 void kontor_write_end(kontor_writer *w)
 {
 	if (w->fault != WRITER_FINE)
@@ -115,20 +163,36 @@ void kontor_write_end(kontor_writer *w)
 		return;
 	}
 	uint32_t size = container->map ? container->items / 2 : container->items;
-	for (unsigned i = 0; i < 4; i++)
-		w->buffer.data[container->position + 1 + i] = (char)(size >> (24 - 8 * i) & 0xFF);
+	unsigned char *header = (unsigned char *)w->buffer.data + container->position;
+	size_t bytes = w->buffer.size - container->position - HEADER_SIZE;
+	if (size > FIX_LIMIT || bytes > SHORT_BYTES) {
+		put_big_endian(header + 1, size, 4);
+		return;
+	}
+	header[0] = (unsigned char)((container->map ? TYPE_FIX_MAP : TYPE_FIX_ARRAY) | size);
+	memmove(header + 1, header + HEADER_SIZE, bytes);
+	w->buffer.size -= HEADER_SIZE - 1;
 }
 
 void kontor_write_int(kontor_writer *w, int64_t value)
 {
-	if (begin_value(w))
+	if (value >= 0)
+		kontor_write_uint(w, (uint64_t)value);
+	else if (begin_value(w))
 		end_value(w, msgpack_pack_int64(&w->packer, value));
 }
 
 void kontor_write_uint(kontor_writer *w, uint64_t value)
 {
-	if (begin_value(w))
-		end_value(w, msgpack_pack_uint64(&w->packer, value));
+	if (!begin_value(w))
+		return;
+	unsigned log = value <= UINT8_MAX ? 0 : value <= UINT16_MAX ? 1 : value <= UINT32_MAX ? 2 : 3;
+	unsigned bytes = value < 0x80 ? 0 : 1u << log; /* after the type byte; below 128 it is the value itself */
+	unsigned char *at = append(w, 1 + bytes);
+	if (!at)
+		return;
+	at[0] = (unsigned char)(bytes ? 0xCC + log : value); /* uint 8, 16, 32, 64 */
+	put_big_endian(at + 1, value, bytes);
 }
 
 void kontor_write_bool(kontor_writer *w, bool value)
@@ -150,10 +214,19 @@ void kontor_write_string(kontor_writer *w, const char *value)
 
 void kontor_write_text(kontor_writer *w, struct kontor_text value)
 {
-	if (!value.data)
+	if (!value.data) {
 		kontor_write_nil(w);
-	else if (begin_value(w))
+	} else if (!begin_value(w)) {
+		return;
+	} else if (value.size > FIX_STRING_LIMIT) {
 		end_value(w, msgpack_pack_str_with_body(&w->packer, value.data, value.size));
+	} else {
+		unsigned char *at = append(w, 1 + value.size);
+		if (!at)
+			return;
+		at[0] = (unsigned char)(FIX_STRING | value.size);
+		memcpy(at + 1, value.data, value.size);
+	}
 }
 
 void kontor_write_bytes(kontor_writer *w, const void *data, size_t size)

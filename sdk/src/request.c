@@ -15,6 +15,7 @@
 #include "kontor/client.h"
 #include "kontor/host.h"
 #include "kontor/time.h"
+#include "message_small.h"
 #include "request_args.h"
 
 struct kontor_request {
@@ -22,6 +23,7 @@ struct kontor_request {
 	char method[KONTOR_METHOD_NAME_SIZE]; /* "settlement.close" */
 	kontor_arena *arena;
 	kontor_writer *reply;
+	msgpack_object_kv small[KONTOR_SMALL_MAP]; /* the entries of a small body; a larger one is in `body` */
 	kontor_body *body;
 	struct kontor_arg_value *values; /* as many as the method has arguments */
 	size_t values_room;
@@ -71,6 +73,28 @@ static int clear_values(kontor_request *r, struct kontor_error *err)
 	return 0;
 }
 
+static void name_method(kontor_request *r, const char *service, const char *method)
+{
+	size_t service_size = strnlen(service, sizeof(r->method) - 2);
+	size_t method_size = strnlen(method, sizeof(r->method) - 2 - service_size);
+	memcpy(r->method, service, service_size);
+	r->method[service_size] = '.';
+	memcpy(r->method + service_size + 1, method, method_size);
+	r->method[service_size + 1 + method_size] = '\0';
+}
+
+/* The body's map; a small one stands in the request itself, its strings in the message. */
+static int read_body(kontor_request *r, msgpack_object *ret_map, struct kontor_error *err)
+{
+	r->body = kontor_body_free(r->body);
+	if (kontor_read_small_map(r->options.body, r->options.body_size, r->small, ret_map))
+		return 0;
+	if (kontor_body_parse(r->options.body, r->options.body_size, &r->body, err))
+		return kontor_fail_in(err, "%s", r->method);
+	*ret_map = *kontor_body_map(r->body);
+	return 0;
+}
+
 int kontor_request_begin(kontor_request **request, const struct kontor_request_options *options,
 			 struct kontor_error *err)
 {
@@ -79,17 +103,17 @@ int kontor_request_begin(kontor_request **request, const struct kontor_request_o
 		return KONTOR_E_INTERNAL;
 	*request = r;
 	r->options = *options;
-	r->error = (struct kontor_error)KONTOR_ERROR_INIT;
-	r->body = kontor_body_free(r->body);
+	kontor_error_clear(&r->error);
 	kontor_arena_reset(r->arena);
-	snprintf(r->method, sizeof(r->method), "%s.%s", options->service, options->method->name);
+	name_method(r, options->service, options->method->name);
+	msgpack_object map;
 	int rc = clear_values(r, err);
-	if (rc == 0 && kontor_body_parse(options->body, options->body_size, &r->body, err))
-		rc = kontor_fail_in(err, "%s", r->method);
+	if (rc == 0)
+		rc = read_body(r, &map, err);
 	if (rc)
 		return rc;
 	struct kontor_arg_check check = {options->host, options->service, options->method, r->arena, err};
-	return kontor_args_check(&check, kontor_body_map(r->body), r->values);
+	return kontor_args_check(&check, &map, r->values);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------- */
@@ -121,7 +145,9 @@ static int check_key(kontor_request *r)
 
 static int check_deadline(kontor_request *r)
 {
-	if (r->options.deadline_ms == 0 || kontor_monotonic_ms() < r->options.deadline_ms)
+	/* An inline method has not waited: its deadline was set when it was received. */
+	if (r->options.deadline_ms == 0 || (r->options.method->flags & KONTOR_METHOD_INLINE) ||
+	    kontor_monotonic_ms() < r->options.deadline_ms)
 		return 0;
 	return kontor_fail(&r->error, KONTOR_E_DEADLINE,
 			   "%s: its time was over before it could begin; nothing was done", r->method);
@@ -168,7 +194,7 @@ static int change(kontor_conn *tx, void *arg, struct kontor_error *err)
 	struct run *run = arg;
 	kontor_request *r = run->request;
 	struct kontor_stored_result stored;
-	r->error = (struct kontor_error)KONTOR_ERROR_INIT;
+	kontor_error_clear(&r->error);
 	int rc = kontor_idempotency_take(tx, &r->idempotency, r->arena, &stored, err);
 	if (rc)
 		return rc;
@@ -177,7 +203,7 @@ static int change(kontor_conn *tx, void *arg, struct kontor_error *err)
 		run->size = stored.size;
 		return 0;
 	}
-	r->error = (struct kontor_error)KONTOR_ERROR_INIT;
+	kontor_error_clear(&r->error);
 	rc = handle(r, &run->data, &run->size);
 	if (rc)
 		return rc;
@@ -232,7 +258,7 @@ static int run_change(kontor_request *r, struct run *run)
 int kontor_request_run(kontor_request *r, const void **ret_data, size_t *ret_size, struct kontor_error *err)
 {
 	struct run run = {.request = r};
-	r->error = (struct kontor_error)KONTOR_ERROR_INIT;
+	kontor_error_clear(&r->error);
 	int rc = check_may(r);
 	if (rc == 0)
 		rc = check_key(r);

@@ -9,6 +9,7 @@
 
 #include "kontor/message.h"
 #include "kontor/time.h"
+#include "message_small.h"
 
 static kontor_body *parse(kontor_writer *w)
 {
@@ -211,6 +212,109 @@ static void test_a_container_cannot_claim_more_than_it_brings(void **state)
 	assert_int_equal(parse_code("\x81\xa1x\xdb\xff\xff", 6), KONTOR_E_BAD_REQUEST);
 }
 
+/* What the reader of small maps accepts is what msgpack-c reads. */
+static bool small_map_agrees(const void *bytes, size_t size)
+{
+	msgpack_object_kv room[KONTOR_SMALL_MAP];
+	msgpack_object map;
+	kontor_body *body = NULL;
+	if (!kontor_read_small_map(bytes, size, room, &map))
+		return false;
+	assert_int_equal(kontor_body_parse(bytes, size, &body, NULL), 0);
+	assert_true(msgpack_object_equal(map, *kontor_body_map(body)));
+	kontor_body_free(body);
+	return true;
+}
+
+static void write_some_value(kontor_writer *w)
+{
+	char text[400];
+	size_t size = (size_t)rand() % (rand() % 4 ? 20 : sizeof(text));
+	memset(text, 'x', sizeof(text));
+	switch (rand() % 8) {
+	case 0:
+		kontor_write_nil(w);
+		break;
+	case 1:
+		kontor_write_bool(w, rand() % 2);
+		break;
+	case 2:
+		kontor_write_int(w, -(rand() % 33));
+		break;
+	case 3:
+		kontor_write_bytes(w, text, size);
+		break;
+	case 4:
+		kontor_write_text(w, (struct kontor_text){text, size});
+		break;
+	default:
+		kontor_write_uint(w, ((uint64_t)rand() << 33 | (uint64_t)rand()) >> rand() % 64);
+	}
+}
+
+static void test_small_maps_are_read_as_msgpack_c_reads_them(void **state)
+{
+	(void)state;
+	kontor_writer *w = kontor_writer_new();
+	unsigned broken_but_accepted = 0;
+	srand(7);
+	assert_true(small_map_agrees("", 0));
+	for (int n = 0; n < 50000; n++) {
+		int entries = rand() % (KONTOR_SMALL_MAP + 1);
+		const void *data = NULL;
+		size_t size = 0;
+		unsigned char bytes[8192];
+		kontor_writer_reset(w);
+		kontor_write_map(w);
+		for (int i = 0; i < entries; i++) {
+			kontor_write_text(w, (struct kontor_text){"some_name_of_an_argument", (size_t)rand() % 25});
+			write_some_value(w);
+		}
+		kontor_write_end(w);
+		assert_int_equal(kontor_writer_finish(w, &data, &size, NULL), 0);
+		assert_in_range(size, 1, sizeof(bytes));
+		if (size < 256) /* a longer one's header is long, and it is left to the other reader */
+			assert_true(small_map_agrees(data, size));
+		memcpy(bytes, data, size);
+		bytes[(size_t)rand() % size] = (unsigned char)rand();
+		broken_but_accepted += small_map_agrees(bytes, rand() % 8 ? size : (size_t)rand() % size);
+	}
+	assert_in_range(broken_but_accepted, 1000, 49000);
+	kontor_writer_free(w);
+}
+
+/* A container is written in the form that fits: one byte, or five when it is long or has many elements. */
+static void test_containers_of_all_sizes_are_read_again(void **state)
+{
+	(void)state;
+	kontor_writer *w = kontor_writer_new();
+	for (unsigned elements = 0; elements < 40; elements++)
+		for (size_t length = 0; length < 600; length += 31) {
+			char text[600];
+			memset(text, 'y', sizeof(text));
+			kontor_writer_reset(w);
+			kontor_write_map(w);
+			kontor_put_array(w, "list");
+			for (unsigned i = 0; i < elements; i++)
+				kontor_write_uint(w, UINT64_C(1) << i);
+			kontor_write_end(w);
+			kontor_put_text(w, "text", (struct kontor_text){text, length});
+			kontor_put_map(w, "inner");
+			kontor_put_int(w, "last", -7);
+			kontor_write_end(w);
+			kontor_write_end(w);
+			kontor_body *body = parse(w);
+			const msgpack_object *map = kontor_body_map(body), *list = kontor_get(map, "list");
+			assert_int_equal(list->via.array.size, elements);
+			for (unsigned i = 0; i < elements; i++)
+				assert_int_equal(list->via.array.ptr[i].via.u64, UINT64_C(1) << i);
+			assert_int_equal(kontor_get_text(map, "text").size, length);
+			assert_int_equal(kontor_get_int(kontor_get(map, "inner"), "last", 0), -7);
+			kontor_body_free(body);
+		}
+	kontor_writer_free(w);
+}
+
 /* Whatever the bytes, the answer is an error or a map, and msgpack-c agrees on which. */
 static void test_random_bytes_are_judged_as_msgpack_c_judges_them(void **state)
 {
@@ -232,6 +336,7 @@ static void test_random_bytes_are_judged_as_msgpack_c_judges_them(void **state)
 			msgpack_unpack_next(&unpacked, (const char *)bytes, size, &offset) == MSGPACK_UNPACK_SUCCESS &&
 			offset == size;
 		assert_int_equal(parse_code(bytes, size) == 0, valid);
+		small_map_agrees(bytes, size);
 		accepted += valid;
 		msgpack_unpacked_destroy(&unpacked);
 	}
@@ -249,6 +354,8 @@ int main(void)
 		cmocka_unit_test(test_only_one_map_is_a_body),
 		cmocka_unit_test(test_nesting_ends_at_the_limit),
 		cmocka_unit_test(test_a_container_cannot_claim_more_than_it_brings),
+		cmocka_unit_test(test_small_maps_are_read_as_msgpack_c_reads_them),
+		cmocka_unit_test(test_containers_of_all_sizes_are_read_again),
 		cmocka_unit_test(test_random_bytes_are_judged_as_msgpack_c_judges_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

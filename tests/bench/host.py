@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Synchronous round trips over ipc: kontor.ping and idgen.next against a bare DEALER/ROUTER echo of the same frames."""
+"""Synchronous round trips over ipc: kontor.ping and idgen.next against a bare DEALER/ROUTER echo of frames
+of the same number and sizes."""
 import json
 import os
 import pathlib
@@ -20,7 +21,7 @@ def main():
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():    # all on one core, as the echo
             os.sched_setaffinity(int(task.name), {0})
         for method in ("kontor.ping", "idgen.next"):
-            done = subprocess.run([BUILD / "bench/round_trip", kontor.endpoint, method, str(SLICES)], text=True,
+            done = subprocess.run([BUILD / "bench/round_trip", kontor.endpoint, method, "1", str(SLICES)], text=True,
                                   stdout=subprocess.PIPE, check=True)
             slices = [json.loads(line) for line in done.stdout.splitlines()]
             ratios = sorted(s["kontor"] / s["echo"] for s in slices)

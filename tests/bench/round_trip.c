@@ -1,113 +1,190 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * round_trip ENDPOINT SLICES: synchronous round trips to a bare DEALER/ROUTER echo and to kontord, in turns of one
- * second, everything on one core (unpinned numbers measure where the scheduler put the threads). Prints one JSON line
- * per slice.
+ * round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned]: requests to kontord and to a bare DEALER/ROUTER echo, in
+ * turns of one second. The echo answers with as many frames of the same sizes as kontord's replies have. WINDOW
+ * requests are in flight: 1 is a synchronous round trip. Prints one JSON line per slice: rates, and for a window of 1
+ * the median and the 99th percentile in microseconds.
  */
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <zmq.h>
 
-#include "kontor/client.h"
+#include "bench_client.h"
 
-static double now(void)
+#define USAGE "round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned]"
+#define SAMPLES_LIMIT 1000000
+#define WARM_UP 2000
+
+struct side {
+	void *dealer;
+	double rate, median_us, slow_us; /* of the last slice */
+};
+
+static float samples[SAMPLES_LIMIT];
+
+/* ---- the echo: a process of its own, as kontord is ---- */
+
+static void send_blank(void *router, size_t size, int more)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	zmq_msg_t frame;
+	zmq_msg_init_size(&frame, size);
+	memset(zmq_msg_data(&frame), 0, size);
+	zmq_msg_send(&frame, router, more);
 }
 
-static void pin(void)
-{
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
-/* The same frames back, in the thread of the ROUTER: nothing can be faster with these sockets. */
-static void echo(const char *endpoint)
+/* One message in, one of the given sizes out, in the thread of the ROUTER: nothing can be faster with these sockets. */
+static int echo(const char *endpoint, size_t header_size, size_t body_size)
 {
 	void *context = zmq_ctx_new();
 	void *router = zmq_socket(context, ZMQ_ROUTER);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	zmq_setsockopt(router, ZMQ_SNDHWM, &(int){0}, sizeof(int));
+	zmq_setsockopt(router, ZMQ_RCVHWM, &(int){0}, sizeof(int));
 	if (zmq_bind(router, endpoint))
-		_exit(1);
+		return 1;
+	zmq_msg_t route, frame;
+	zmq_msg_init(&route);
+	zmq_msg_init(&frame);
 	for (;;) {
-		zmq_msg_t frame;
-		int more;
-		do {
-			zmq_msg_init(&frame);
-			if (zmq_msg_recv(&frame, router, 0) < 0)
-				_exit(1);
-			more = zmq_msg_more(&frame);
-			zmq_msg_send(&frame, router, more ? ZMQ_SNDMORE : 0);
-		} while (more);
+		if (zmq_msg_recv(&route, router, 0) < 0)
+			return 1;
+		do
+			zmq_msg_recv(&frame, router, 0);
+		while (zmq_msg_more(&frame));
+		zmq_msg_send(&route, router, ZMQ_SNDMORE); /* leaves it empty */
+		send_blank(router, header_size, ZMQ_SNDMORE);
+		send_blank(router, body_size, 0);
 	}
 }
 
-static double slice(void *dealer, const void *header, size_t header_size, const void *body, size_t body_size)
+static pid_t start_echo(const char *endpoint, const struct bench_frames *reply)
 {
-	char buffer[4096];
-	double start = now(), end = start + 1.0;
-	unsigned long count = 0;
+	char header_size[24], body_size[24];
+	snprintf(header_size, sizeof(header_size), "%zu", reply->header_size);
+	snprintf(body_size, sizeof(body_size), "%zu", reply->body_size);
+	pid_t child = fork();
+	if (child == 0) {
+		execl("/proc/self/exe", "round_trip", "echo", endpoint, header_size, body_size, (char *)NULL);
+		_exit(127);
+	}
+	return child;
+}
+
+/* ---- slices ---- */
+
+static int by_size(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+	return (x > y) - (x < y);
+}
+
+static void synchronous_slice(struct side *side, const struct bench_frames *request)
+{
+	struct bench_frames reply;
+	size_t count = 0;
+	double start = bench_now(), before = start, end = start + 1.0;
+	while (before < end && count < SAMPLES_LIMIT) {
+		bench_send(side->dealer, request);
+		bench_receive(side->dealer, false, &reply);
+		double after = bench_now();
+		samples[count++] = (float)((after - before) * 1e6);
+		before = after;
+	}
+	side->rate = (double)count / (before - start);
+	qsort(samples, count, sizeof(samples[0]), by_size);
+	side->median_us = samples[count / 2];
+	side->slow_us = samples[count * 99 / 100];
+}
+
+/* Takes all replies that are there, then fills the window again. */
+static void pipelined_slice(struct side *side, const struct bench_frames *request, uint64_t window)
+{
+	struct bench_frames reply;
+	uint64_t in_flight = 0, count = 0;
+	double start = bench_now(), now = start;
 	do {
-		for (int i = 0; i < 64; i++) {
-			zmq_send(dealer, header, header_size, ZMQ_SNDMORE);
-			zmq_send(dealer, body, body_size, 0);
-			zmq_recv(dealer, buffer, sizeof(buffer), 0);
-			zmq_recv(dealer, buffer, sizeof(buffer), 0);
+		for (; in_flight < window && now - start < 1.0; in_flight++)
+			bench_send(side->dealer, request);
+		for (bool first = true; in_flight > 0 && bench_receive(side->dealer, !first, &reply); first = false) {
+			in_flight--;
 			count++;
 		}
-	} while (now() < end);
-	return (double)count / (now() - start);
+		now = bench_now();
+	} while (in_flight > 0);
+	side->rate = (double)count / (now - start);
+}
+
+static void slice(struct side *side, const struct bench_frames *request, uint64_t window)
+{
+	if (window == 1)
+		synchronous_slice(side, request);
+	else
+		pipelined_slice(side, request, window);
+}
+
+/* Before anything is measured; *ret_reply is the last one. */
+static bool warm_up(void *dealer, const struct bench_frames *request, struct bench_frames *ret_reply)
+{
+	for (int i = 0; i < WARM_UP; i++) {
+		bench_send(dealer, request);
+		bench_receive(dealer, false, ret_reply);
+		if (!bench_succeeded(ret_reply))
+			return false;
+	}
+	return true;
+}
+
+static void print_slice(const struct side *kontor, const struct side *bare, uint64_t window)
+{
+	printf("{\"echo\": %.0f, \"kontor\": %.0f", bare->rate, kontor->rate);
+	if (window == 1)
+		printf(", \"echo_p50_us\": %.1f, \"kontor_p50_us\": %.1f, \"echo_p99_us\": %.1f, \"kontor_p99_us\": "
+		       "%.1f",
+		       bare->median_us, kontor->median_us, bare->slow_us, kontor->slow_us);
+	puts("}");
+	fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t slices;
-	if (argc < 4 || !kontor_parse_uint(kontor_text_of(argv[3]), &slices)) {
-		fprintf(stderr, "usage: round_trip ENDPOINT METHOD SLICES\n");
+	if (argc == 5 && strcmp(argv[1], "echo") == 0)
+		return echo(argv[2], bench_number(argv[3], USAGE), bench_number(argv[4], USAGE));
+	if (argc < 5) {
+		fputs("usage: " USAGE "\n", stderr);
 		return 2;
 	}
-	pin();
-	char bare[64];
-	snprintf(bare, sizeof(bare), "ipc:///tmp/kontor-echo-%d", (int)getpid());
-	pid_t child = fork();
-	if (!child)
-		echo(bare);
+	uint64_t window = bench_number(argv[3], USAGE), slices = bench_number(argv[4], USAGE);
+	if (argc < 6 || strcmp(argv[5], "unpinned") != 0)
+		bench_pin();
+	struct bench_frames request, reply;
+	bench_prepare(&request, argv[2], strcmp(argv[2], "idgen.next") == 0 ? "payout" : NULL, 0);
 	void *context = zmq_ctx_new();
-	void *dealers[2] = {zmq_socket(context, ZMQ_DEALER), zmq_socket(context, ZMQ_DEALER)};
-	zmq_connect(dealers[0], bare);
-	zmq_connect(dealers[1], argv[1]);
-
-	struct kontor_error err = KONTOR_ERROR_INIT;
-	struct kontor_frame_header header = {.version = 1, .kind = KONTOR_FRAME_REQUEST, .id = 7, .left_ms = 10000};
-	snprintf(header.method, sizeof(header.method), "%s", argv[2]);
-	kontor_writer *w = kontor_writer_new(), *b = kontor_writer_new();
-	const void *head, *body;
-	size_t head_size, body_size;
-	kontor_frame_write(w, &header);
-	kontor_write_map(b);
-	if (!strcmp(argv[2], "idgen.next"))
-		kontor_put_string(b, "namespace", "payout");
-	kontor_write_end(b);
-	if (kontor_writer_finish(w, &head, &head_size, &err) || kontor_writer_finish(b, &body, &body_size, &err))
+	struct side kontor = {.dealer = bench_connect(context, argv[1])};
+	if (!warm_up(kontor.dealer, &request, &reply)) {
+		fprintf(stderr, "%s is refused\n", argv[2]);
 		return 1;
-	for (uint64_t i = 0; i < slices; i++) {
-		double echo_rate = slice(dealers[0], head, head_size, body, body_size);
-		double rate = slice(dealers[1], head, head_size, body, body_size);
-		printf("{\"echo\": %.0f, \"kontor\": %.0f}\n", echo_rate, rate);
-		fflush(stdout);
 	}
-	kill(child, SIGTERM);
+	char endpoint[64];
+	snprintf(endpoint, sizeof(endpoint), "ipc:///tmp/kontor-echo-%d", (int)getpid());
+	pid_t child = start_echo(endpoint, &reply);
+	struct side bare = {.dealer = bench_connect(context, endpoint)};
+	for (int i = 0; i < WARM_UP; i++) {
+		bench_send(bare.dealer, &request);
+		bench_receive(bare.dealer, false, &reply);
+	}
+	for (uint64_t i = 0; i < slices; i++) {
+		slice(&bare, &request, window);
+		slice(&kontor, &request, window);
+		print_slice(&kontor, &bare, window);
+	}
+	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	unlink(bare + strlen("ipc://"));
+	unlink(endpoint + strlen("ipc://"));
 	return 0;
 }

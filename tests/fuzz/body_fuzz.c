@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The body of a request: never a crash, never deeper than the limit.
+ * The body of a request: never a crash, never deeper than the limit; the reader of small maps says what the other says.
  */
 #include <stdlib.h>
 
 #include "kontor/message.h"
+#include "message_small.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,11 +28,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	kontor_body *body = NULL;
 	struct kontor_error err = KONTOR_ERROR_INIT;
+	msgpack_object_kv room[KONTOR_SMALL_MAP];
+	msgpack_object small;
+	bool is_small = kontor_read_small_map(data, size, room, &small);
 	if (kontor_body_parse(data, size, &body, &err)) {
-		if (!err.message[0] || body)
+		if (!err.message[0] || body || is_small)
 			abort();
 		return 0;
 	}
+	if (is_small && !msgpack_object_equal(small, *kontor_body_map(body)))
+		abort();
 	touch(kontor_body_map(body), 0);
 	kontor_get_int(kontor_body_map(body), "count", 1);
 	kontor_get_text(kontor_body_map(body), "namespace");

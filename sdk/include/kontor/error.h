@@ -60,6 +60,14 @@ struct kontor_error {
 		0, 0, ""                                                                                               \
 	}
 
+/* As KONTOR_ERROR_INIT, for an error that is used again: its text is not written over byte by byte. */
+static inline void kontor_error_clear(struct kontor_error *err)
+{
+	err->code = 0;
+	err->retry_after_ms = 0;
+	err->message[0] = '\0';
+}
+
 /* Fills *err (NULL is fine) and returns code, so that a failing function ends with `return kontor_fail(...)`.
  * Overlong messages are cut at a UTF-8 border. Any thread. */
 int kontor_fail(struct kontor_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));

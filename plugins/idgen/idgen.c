@@ -286,7 +286,7 @@ static void close_guards(struct idgen *idgen)
 /* Who of the peers does not answer now is asked again later. */
 static int start_peer_calls(struct idgen *idgen, kontor_host *host, struct kontor_error *err)
 {
-	if (!idgen->reserver.unit.peers)
+	if (!idgen->peers || !idgen->peers[0])
 		return 0;
 	struct peer_calls_options options = {.book = idgen->book,
 					     .caller = kontor_host_unit(host),
@@ -344,7 +344,7 @@ static int start(void *self, kontor_host *host, struct kontor_error *err)
 				      .unit = {.datacenter = datacenter,
 					       .window_ms = idgen->window_ms,
 					       .journal = &idgen->journal,
-					       .peers = idgen->peers && idgen->peers[0] ? idgen->book : NULL,
+					       .peers = idgen->book, /* also without `peers`: others may call */
 					       .clock = clock_now,
 					       .clock_arg = &idgen->generation}};
 	char machine[64] = "";

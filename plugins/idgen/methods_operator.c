@@ -309,7 +309,7 @@ int idgen_peer(void *self, kontor_request *request)
 	struct peer_report *ours = theirs + 1;
 	int code = peer_report_take(request, theirs);
 	if (!code)
-		code = peers_note(idgen->book, NULL, theirs, now.wall_ms, now.monotonic_ms,
+		code = peers_note(idgen->book, NULL, theirs, PEERS_NO_CLOCK, now.monotonic_ms,
 				  kontor_request_error(request));
 	if (code)
 		return code;

@@ -46,6 +46,9 @@ struct peer_calls {
 	struct caller callers[PEER_CALLS_LIMIT];
 };
 
+/* An answer that took longer (this process was stopped meanwhile) tells nothing of the clock. */
+#define CLOCK_EXCHANGE_MS (2 * (int64_t)PEER_CALLS_TIMEOUT_MS)
+
 /* ---- one exchange ----------------------------------------------------------------------------------------------- */
 
 /* The answer's clock is compared with the middle of the exchange. */
@@ -55,9 +58,9 @@ static int note_answer(struct caller *caller, const kontor_body *reply, int64_t 
 	int code = peer_report_read(kontor_body_map(reply), &report, err);
 	if (code)
 		return code;
-	int64_t now_ms = kontor_monotonic_ms();
-	return peers_note(caller->calls->book, caller->endpoint, &report, kontor_now_ms() - (now_ms - sent_ms) / 2,
-			  now_ms, err);
+	int64_t now_ms = kontor_monotonic_ms(), took_ms = now_ms - sent_ms;
+	int64_t own_wall_ms = took_ms > CLOCK_EXCHANGE_MS ? PEERS_NO_CLOCK : kontor_now_ms() - took_ms / 2;
+	return peers_note(caller->calls->book, caller->endpoint, &report, own_wall_ms, now_ms, err);
 }
 
 static int exchange(struct caller *caller, struct kontor_error *err)

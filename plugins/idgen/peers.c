@@ -33,6 +33,8 @@ struct peer {
 	char cluster_uuid[CLUSTER_UUID_SIZE];
 	unsigned datacenter;
 	int64_t heard_ms; /* monotonic */
+	bool clock_known;
+	int64_t clock_ms; /* monotonic: when it was compared */
 	int64_t clock_offset_ms;
 };
 
@@ -213,11 +215,19 @@ static struct peer *peer_at(struct peers *book, const char *endpoint, const stru
 		struct peer *caller = find_named(book, report, before);
 		if (caller && !caller->endpoint[0])
 			forget(book, caller); /* may move `before` */
-		return find_at(book, endpoint);
+		before = find_at(book, endpoint);
+		return before ? before : add(book);
 	}
 	if (before)
 		before->endpoint[0] = '\0';
 	return peer_that_called(book, report);
+}
+
+static void compare_clock(struct peer *peer, int64_t offset_ms, int64_t monotonic_ms)
+{
+	peer->clock_known = true;
+	peer->clock_ms = monotonic_ms;
+	peer->clock_offset_ms = offset_ms;
 }
 
 static void note_peer(struct peers *book, const char *endpoint, const struct peer_report *report, int64_t own_wall_ms,
@@ -230,7 +240,8 @@ static void note_peer(struct peers *book, const char *endpoint, const struct pee
 	memcpy(peer->cluster_uuid, report->cluster_uuid, sizeof(peer->cluster_uuid));
 	peer->datacenter = report->datacenter;
 	peer->heard_ms = monotonic_ms;
-	peer->clock_offset_ms = report->wall_ms - own_wall_ms;
+	if (own_wall_ms != PEERS_NO_CLOCK)
+		compare_clock(peer, report->wall_ms - own_wall_ms, monotonic_ms);
 }
 
 int peers_note(struct peers *book, const char *endpoint, const struct peer_report *report, int64_t own_wall_ms,
@@ -307,7 +318,7 @@ size_t peers_clock_offset(struct peers *book, int64_t monotonic_ms, int64_t *ret
 	size_t len = 0;
 	pthread_mutex_lock(&book->lock);
 	for (size_t i = 0; i < book->peers_len; i++)
-		if (is_recent(book->peers[i].heard_ms, monotonic_ms))
+		if (book->peers[i].clock_known && is_recent(book->peers[i].clock_ms, monotonic_ms))
 			offsets[len++] = book->peers[i].clock_offset_ms;
 	pthread_mutex_unlock(&book->lock);
 	if (len == 0)
@@ -328,7 +339,8 @@ static void put_peer(const struct peers *book, const struct peer *peer, const ch
 	kontor_put_uint(w, "datacenter", peer->datacenter);
 	kontor_put_string(w, "cluster", peer->cluster_uuid);
 	kontor_put_int(w, "heard_ms_ago", monotonic_ms - peer->heard_ms);
-	kontor_put_int(w, "clock_offset_ms", peer->clock_offset_ms);
+	if (peer->clock_known)
+		kontor_put_int(w, "clock_offset_ms", peer->clock_offset_ms);
 	if (conflicts(book, peer, cluster_uuid))
 		problem = "it has our datacenter id and another database";
 	if (problem && problem[0])

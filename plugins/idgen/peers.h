@@ -62,6 +62,10 @@ struct peers *peers_free(struct peers *book); /* NULL is fine; returns NULL */
 /* Random: to be put into each own report, so that a list of peers which names this unit too does no harm. */
 uint64_t peers_process(const struct peers *book);
 
+/* Instead of our clock: how old the report is is not known (it may have waited while this process was stopped), so its
+ * clock is not compared with ours. */
+#define PEERS_NO_CLOCK INT64_MIN
+
 /* Notes what a unit said, with our clocks of that moment. endpoint: where we asked; NULL: it asked us. TOO_BIG: there
  * are more keys of our datacenter id than PEERS_KEYS; the rest of the report is noted. */
 int peers_note(struct peers *book, const char *endpoint, const struct peer_report *report, int64_t own_wall_ms,
@@ -81,7 +85,8 @@ uint64_t peers_hwm(struct peers *book, const char *cluster_uuid, const char *key
  * our datacenter id is another one. */
 int peers_conflict(struct peers *book, const char *cluster_uuid, struct kontor_error *err);
 
-/* How many peers were heard within PEERS_RECENT_MS, and the median of (peer's clock - ours); untouched when none. */
+/* How many peers had their clock compared within PEERS_RECENT_MS, and the median of (peer's clock - ours); untouched
+ * when none. */
 size_t peers_clock_offset(struct peers *book, int64_t monotonic_ms, int64_t *ret_median_ms);
 
 /* Puts "peers": [{endpoint?, unit, datacenter, cluster, heard_ms_ago, clock_offset_ms, problem?}, ...]. */

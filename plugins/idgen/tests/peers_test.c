@@ -295,6 +295,20 @@ static void say_clock(const char *unit, int64_t offset_ms, int64_t monotonic_ms)
 	note(NULL, monotonic_ms);
 }
 
+static void test_a_report_of_unknown_age_says_nothing_of_the_clock(void **state)
+{
+	(void)state;
+	int64_t offset_ms = 7;
+	say_clock("a", -52000, 1000);
+	set_report("b", 4, OTHER);
+	report.wall_ms = WALL_MS - 52000;
+	assert_int_equal(peers_note(book, NULL, &report, PEERS_NO_CLOCK, 1000, &err), 0);
+	assert_int_equal(peers_clock_offset(book, 1000, &offset_ms), 1);
+	set_report("a", 4, OTHER);
+	assert_int_equal(peers_note(book, NULL, &report, PEERS_NO_CLOCK, 2000 + PEERS_RECENT_MS, &err), 0);
+	assert_int_equal(peers_clock_offset(book, 2000 + PEERS_RECENT_MS, &offset_ms), 0); /* heard, but not compared */
+}
+
 static void test_the_median_of_the_clocks_heard_lately(void **state)
 {
 	(void)state;
@@ -567,6 +581,7 @@ int main(void)
 		WITH_BOOK(test_a_mark_stays_but_holding_it_ends),
 		WITH_BOOK(test_the_same_key_of_many_clusters_is_kept_apart),
 		WITH_BOOK(test_too_many_keys_are_said),
+		WITH_BOOK(test_a_report_of_unknown_age_says_nothing_of_the_clock),
 		WITH_BOOK(test_the_median_of_the_clocks_heard_lately),
 		WITH_BOOK(test_peers_are_shown_with_their_problems),
 		cmocka_unit_test(test_a_report_arrives_as_it_was_sent),

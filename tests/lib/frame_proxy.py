@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """frame_proxy.py FRONT BACK SEED: passes messages between clients at FRONT and the service at BACK, many of them late, many
-twice, in both directions; so they also overtake each other. Says what it did on SIGTERM, as one JSON object."""
+twice, in both directions; so they also overtake each other. Prints a line when it is there, and on SIGTERM what it did, as one
+JSON object."""
 import heapq
 import json
 import random
@@ -87,6 +88,7 @@ class Proxy:
 def main():
     proxy = Proxy(sys.argv[1], sys.argv[2], int(sys.argv[3]))
     signal.signal(signal.SIGTERM, proxy.end)
+    print("ready", flush=True)
     while proxy.running:
         proxy.turn()
     print(json.dumps(proxy.counts))

@@ -32,8 +32,7 @@ CONTROLS = {"instance_index": instance_index, "unfenced_lease": unfenced_lease}
 
 def run_control(name, folder, seed, template, report):
     """(verdict, what is wrong: the rig must find duplicates)"""
-    with Rig(folder, seed, options=lambda number, letter: {}, plugins=BUILD / "proof/controls" / name, template=template,
-             report=report) as rig:
+    with Rig(folder, seed, template=template, plugins=BUILD / "proof/controls" / name, report=report) as rig:
         rig.add_clients()
         CONTROLS[name](rig)
         verdict = rig.judge(any_datacenter=True)[0]

@@ -2,12 +2,12 @@
 """The faults of the id proof. Each one ends when ids flow again from both hosts of its datacenter, within a bound that the
 design explains; a longer gap is a finding."""
 import random
-import shutil
 import threading
 import time
 
 from idgen_site import Refused
 
+STOCK_MARGIN_S = 1.5    # ids may have run ahead of the clock, and the machine is busy
 RESTART_S = 15          # a process's start on a busy machine, and its first slot
 
 
@@ -70,9 +70,10 @@ class Faults(threading.Thread):
                 self.rig.finding(f"{self.datacenter.name}{letter}: no id within {bound_s:.0f} s after {what}: {refused}")
 
     def keep_old_state(self):
-        self.datacenter.database.dump(self.dump)
-        shutil.rmtree(self.files, ignore_errors=True)
-        self.datacenter.database.copy_files(self.files)
+        if "dump_restored" in self.kinds:
+            self.datacenter.database.dump(self.dump)
+        if "files_restored" in self.kinds:
+            self.datacenter.database.copy_files(self.files)
 
     # ---- processes
 
@@ -98,11 +99,44 @@ class Faults(threading.Thread):
         self.recover(RESTART_S, "the kill of the database")
 
     def database_frozen(self):
+        """Half a window is always in stock, so a shorter frost must not be felt at all."""
+        unfelt = self.freeze_s + STOCK_MARGIN_S < self.datacenter.window_s / 2
+        if unfelt:
+            self.await_stock(self.freeze_s + STOCK_MARGIN_S)
         self.say(f"database frozen for {self.freeze_s:.1f} s")
+        refusals = []
         self.datacenter.database.freeze()
-        time.sleep(self.freeze_s)
+        end = time.monotonic() + self.freeze_s
+        while time.monotonic() < end:
+            for letter, host in zip("ab", self.datacenter.hosts):
+                try:
+                    host.ask("idgen.next", namespace="default")
+                except Refused as refused:
+                    if refused.name != "BUSY":                      # ahead of the clock: that has another cause
+                        refusals.append(f"{letter}: {refused}")
+            time.sleep(0.05)
         self.datacenter.database.thaw()
+        if refusals and unfelt:
+            self.rig.finding(f"{self.datacenter.name}: {len(refusals)} refusals in the {self.freeze_s} s that the database was "
+                             f"frozen, the first one by {refusals[0]}")
         self.recover(RESTART_S, "the database froze")
+
+    def await_stock(self, seconds):
+        """The fault before may have ended a moment ago."""
+        for letter, host in zip("ab", self.datacenter.hosts):
+            end = time.monotonic() + RESTART_S
+            while host.window_left_s() < seconds:
+                if time.monotonic() > end:
+                    self.rig.finding(f"{self.datacenter.name}{letter} has a window of {host.window_left_s():.1f} s {RESTART_S} s "
+                                     f"after all was well again; half of {self.datacenter.window_s} s is promised")
+                    break
+                time.sleep(0.1)
+
+    def host_fenced(self):
+        letter, host = self.a_host()
+        self.say(f"host {letter} told to drop its windows")
+        host.ask("idgen.fence", timeout=10, key=f"fence-{self.random.getrandbits(60)}")
+        self.recover(RESTART_S, "a fence")
 
     def client_killed(self):
         client = self.random.choice(self.datacenter.clients)
@@ -138,18 +172,20 @@ class Faults(threading.Thread):
 
     # ---- a database that lost what it had committed
 
-    def quarantine_s(self):
-        return 3 * self.datacenter.window_s + RESTART_S
+    def recover_from_loss(self, what):
+        """Windows that were held are used up first; then no slot is taken for two windows after the loss was noticed."""
+        time.sleep(self.datacenter.window_s)
+        self.recover(2 * self.datacenter.window_s + RESTART_S, what)
 
     def dump_restored(self):
         self.say("an old dump is loaded")
         self.datacenter.database.load(self.dump)
-        self.recover(self.quarantine_s(), "an old dump was loaded")
+        self.recover_from_loss("an old dump was loaded")
 
     def files_restored(self):
         self.say("the database's files are those of an old copy")
         self.datacenter.database.put_back_files(self.files)
-        self.recover(self.quarantine_s(), "old files were put back")
+        self.recover_from_loss("old files were put back")
 
-    ALL = ("host_killed", "host_stopped", "database_killed", "database_frozen", "client_killed", "clock_back_1ms",
+    ALL = ("host_killed", "host_stopped", "database_killed", "database_frozen", "host_fenced", "client_killed", "clock_back_1ms",
            "clock_back_5s", "clock_back_1h", "clock_ahead_1h", "dump_restored", "files_restored")

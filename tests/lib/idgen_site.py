@@ -217,6 +217,11 @@ class Host:
             raise Refused(body["name"], body["message"])
         return body
 
+    def window_left_s(self):
+        """How long ids of layout std63 flow on without the database."""
+        stats = self.ask("idgen.stats", timeout=10)
+        return max(allocator["window_left_ms"] for allocator in stats["allocators"] if allocator["layout"] == "std63") / 1000
+
     def await_ids(self, seconds, namespace="default"):
         """Seconds until an id was granted; Refused with the last answer when none was in time."""
         start = time.monotonic()

@@ -15,6 +15,7 @@ from idgen_faults import Faults                                     # noqa: E402
 from idgen_controls import CONTROLS, run_control                    # noqa: E402
 from idgen_rig import Rig                                           # noqa: E402
 from idgen_site import Database                                     # noqa: E402
+from idgen_twin import same_datacenter_twice                        # noqa: E402
 
 
 def say(text):
@@ -45,6 +46,7 @@ def main_run(folder, seed, plan, template):
         for thread in faults:
             thread.end(180)
         counts, proxied = rig.stop_clients()
+        rig.findings += same_datacenter_twice(rig)
         rig.say("the clients have ended; judging")
         verdict, text = rig.judge()
         done = {}
@@ -64,15 +66,15 @@ def main_run(folder, seed, plan, template):
 
 
 def full_plan(minutes):
-    return {"windows": (6, 30), "seconds": minutes * 60, "faults": {"freeze_s": 15}, "kinds": (Faults.ALL, Faults.ALL),
+    return {"windows": (6, 40), "seconds": minutes * 60, "faults": {"freeze_s": 15}, "kinds": (Faults.ALL, Faults.ALL),
             "granted": int(10 ** 10 * min(1, minutes / 14)), "consumed": int(10 ** 8 * min(1, minutes / 14))}
 
 
 def quick_plan():
     """Each kind of fault once, in one of the datacenters."""
-    return {"windows": (6, 6), "seconds": 600, "faults": {"freeze_s": 3, "rounds": 1, "pause": (0.1, 1)},
+    return {"windows": (6, 10), "seconds": 600, "faults": {"freeze_s": 2, "rounds": 1, "pause": (0.1, 1)},
             "kinds": (("host_killed", "dump_restored", "clock_back_1h", "clock_back_1ms", "client_killed"),
-                      ("database_killed", "database_frozen", "host_stopped", "clock_ahead_1h", "clock_back_5s")),
+                      ("database_killed", "database_frozen", "host_stopped", "host_fenced", "clock_ahead_1h", "clock_back_5s")),
             "granted": 10 ** 6, "consumed": 10 ** 5}
 
 

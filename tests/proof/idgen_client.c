@@ -7,7 +7,8 @@
  *   endpoint= second=      where idgen is; the second one when the first does not answer (ids only)
  *   namespace= layout= datacenter= records=FILE
  *   rate=                  grants a second, or ids a second
- *   most=                  largest grant; sizes are spread evenly over their logarithm
+ *   most=                  grants: the largest; sizes are spread evenly over their logarithm
+ *   strict=1               ids: no stock, each is allocated by the service after it was asked for
  *   fork_every=            ids: milliseconds between forks; parent and child both go on
  *   seed=
  */
@@ -77,6 +78,8 @@ static bool set_option(struct client_options *options, const char *name, const c
 		return number(value, &options->rate) && options->rate > 0;
 	else if (!strcmp(name, "most"))
 		return number(value, &options->most) && options->most > 0 && options->most <= KONTOR_ID_GRANT_LIMIT;
+	else if (!strcmp(name, "strict"))
+		options->strict = !strcmp(value, "1");
 	else if (!strcmp(name, "fork_every"))
 		return number(value, &options->fork_every);
 	else
@@ -101,8 +104,9 @@ static bool read_options(int argc, char **argv, struct client_options *options, 
 static void print(const struct client_counts *c)
 {
 	printf("{\"grants\": %" PRIu64 ", \"ids\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"failed\": %" PRIu64
-	       ", \"lost\": %" PRIu64 ", \"ignored\": %" PRIu64 ", \"forks\": %" PRIu64 "}\n",
-	       c->grants, c->ids, c->refused, c->failed, c->lost, c->ignored, c->forks);
+	       ", \"lost\": %" PRIu64 ", \"ignored\": %" PRIu64 ", \"forks\": %" PRIu64 ", \"forks_fine\": %" PRIu64
+	       "}\n",
+	       c->grants, c->ids, c->refused, c->failed, c->lost, c->ignored, c->forks, c->forks_fine);
 }
 
 int main(int argc, char **argv)

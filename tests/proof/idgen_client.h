@@ -13,8 +13,9 @@ struct client_options {
 	enum id_layout layout;
 	unsigned datacenter;
 	uint64_t rate;       /* requests a second; of single ids: ids a second */
-	uint64_t most;       /* largest grant */
+	uint64_t most;       /* largest grant (whole grants only) */
 	uint64_t fork_every; /* ms between forks; 0: never */
+	bool strict;         /* single ids: each allocated after it was asked for */
 	uint64_t seed;
 };
 
@@ -26,6 +27,7 @@ struct client_counts {
 	uint64_t lost;    /* requests without an answer in time */
 	uint64_t ignored; /* replies of requests that were answered already, or given up */
 	uint64_t forks;
+	uint64_t forks_fine; /* children that used ids and ended by themselves */
 };
 
 /* True as long as the client is to go on. */

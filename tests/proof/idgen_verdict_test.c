@@ -136,6 +136,17 @@ static void test_an_id_that_was_used_twice_is_found_one_by_one(void **state)
 	assert_int_equal(v.duplicates, 1);
 }
 
+static void test_ids_at_the_same_place_of_two_pages_are_two(void **state)
+{
+	(void)state;
+	struct planted p[] = {file_of(ID_LAYOUT_STD63, 1, true, "payout")};
+	for (int ms = 0; ms < 3; ms++) /* 4096 counters apart */
+		plant(&p[0], std63(NOW_MS + ms, 7, 1, 1), 2);
+	struct verdict v = judge(p, 1);
+	assert_int_equal(v.consumed, 6);
+	assert_int_equal(verdict_findings(&v), 0);
+}
+
 static void test_a_foreign_datacenter_is_found_unless_the_scheme_has_none(void **state)
 {
 	(void)state;
@@ -242,6 +253,22 @@ static void test_a_killed_writer_loses_nothing(void **state)
 	unlink(path);
 }
 
+static void test_a_long_run_has_several_times(void **state)
+{
+	(void)state;
+	char path[64];
+	record_path(path, sizeof(path));
+	struct records_header header = file_of(ID_LAYOUT_STD63, 1, true, "payout").header;
+	struct records_writer w;
+	assert_true(records_create(&w, path, &header, 10));
+	for (uint64_t n = 1; n <= 100000; n++)
+		assert_true(records_add_id(&w, n * 1024));
+	assert_int_equal(w.len, 2);
+	assert_int_equal(w.records[0].count + w.records[1].count, 100000);
+	records_close(&w);
+	unlink(path);
+}
+
 static void test_a_full_file_is_told_and_a_foreign_one_refused(void **state)
 {
 	(void)state;
@@ -269,11 +296,13 @@ int main(void)
 		cmocka_unit_test(test_a_grant_inside_a_long_one_is_found_behind_a_short_one),
 		cmocka_unit_test(test_a_grant_that_was_received_twice_is_found),
 		cmocka_unit_test(test_an_id_that_was_used_twice_is_found_one_by_one),
+		cmocka_unit_test(test_ids_at_the_same_place_of_two_pages_are_two),
 		cmocka_unit_test(test_a_foreign_datacenter_is_found_unless_the_scheme_has_none),
 		cmocka_unit_test(test_a_wrong_time_is_found_unless_clocks_were_disturbed),
 		cmocka_unit_test(test_what_is_not_of_the_layout_is_found),
 		cmocka_unit_test(test_ids_that_go_down_for_one_caller_are_found),
 		cmocka_unit_test(test_a_killed_writer_loses_nothing),
+		cmocka_unit_test(test_a_long_run_has_several_times),
 		cmocka_unit_test(test_a_full_file_is_told_and_a_foreign_one_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

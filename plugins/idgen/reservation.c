@@ -49,6 +49,12 @@ struct known_reservation reservation_known(const struct reservation *reservation
 	return known;
 }
 
+bool reservation_overtaken(const struct reservation *reservation, const char *key, uint64_t before)
+{
+	struct known_reservation known = reservation_known(reservation, key);
+	return known.hwm > before || known.held_by_peer;
+}
+
 int reservation_record(const struct reservation *reservation, const char *key, uint64_t epoch, uint64_t hwm,
 		       struct kontor_error *err)
 {

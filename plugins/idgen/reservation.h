@@ -50,6 +50,10 @@ struct known_reservation {
 };
 struct known_reservation reservation_known(const struct reservation *reservation, const char *key);
 
+/* Whether somebody else was heard of meanwhile who reserved beyond `before`, or holds the slot: to be asked after a
+ * reservation was answered, because its statement may have been executed long after what was known was looked at. */
+bool reservation_overtaken(const struct reservation *reservation, const char *key, uint64_t before);
+
 /* Writes down what was just committed. Until this has worked nothing may be issued from it. */
 int reservation_record(const struct reservation *reservation, const char *key, uint64_t epoch, uint64_t hwm,
 		       struct kontor_error *err);

@@ -97,9 +97,12 @@ static int try_reserve(struct segment *segment, struct reservation *reservation,
 			      KONTOR_PARAMS(P_UINT(end), P_STRING(segment->name), P_UINT(before)), &affected, err);
 	if (code || affected != 1)
 		return code;
-	*ret_taken = true;
 	char key[RESERVATION_KEY_SIZE];
-	code = reservation_record(reservation, reservation_key(key, allocator->layout, 0, segment->name), 0, end, err);
+	reservation_key(key, allocator->layout, 0, segment->name);
+	if (reservation_overtaken(reservation, key, before)) /* these numbers are lost; the next attempt knows more */
+		return 0;
+	*ret_taken = true;
+	code = reservation_record(reservation, key, 0, end, err);
 	if (code)
 		return code;
 	segment->size = size;

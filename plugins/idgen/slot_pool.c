@@ -144,10 +144,15 @@ static int open_slot(struct slot_pool *pool, unsigned number, const struct slot_
 		     const struct reservation *reservation, struct kontor_error *err)
 {
 	struct allocator *allocator = &pool->allocator;
+	const uint64_t before = later(row->hwm, row->known.hwm);
 	char key[RESERVATION_KEY_SIZE];
-	int code = reservation_record(reservation, reservation_key(key, allocator->layout, row->slot, NULL),
-				      row->epoch + 1, end, err);
-	if (code) /* the slot stays unused until its lease ends */
+	reservation_key(key, allocator->layout, row->slot, NULL);
+	/* on failure the slot stays unused until its lease ends */
+	if (reservation_overtaken(reservation, key, before))
+		return kontor_fail(err, KONTOR_E_UNAVAILABLE, "a peer reserved in slot %u while it was being taken",
+				   row->slot);
+	int code = reservation_record(reservation, key, row->epoch + 1, end, err);
+	if (code)
 		return code;
 	pool->leases[number] =
 		(struct slot_lease){.held = true,
@@ -155,7 +160,7 @@ static int open_slot(struct slot_pool *pool, unsigned number, const struct slot_
 				    .epoch = row->epoch + 1,
 				    .hwm = end,
 				    .until_ms = reservation->now.monotonic_ms + reservation->unit->window_ms};
-	allocator_open(allocator, number, row->slot, row->epoch + 1, later(row->hwm, row->known.hwm), end);
+	allocator_open(allocator, number, row->slot, row->epoch + 1, before, end);
 	kontor_log(KONTOR_LOG_INFO, "id slot acquired", "layout=%s slot=%u epoch=%llu", allocator->layout->name,
 		   row->slot, (unsigned long long)row->epoch + 1);
 	return 0;
@@ -252,6 +257,11 @@ static int renew(struct slot_pool *pool, unsigned number, struct reservation *re
 	}
 	if (unit->clock(unit->clock_arg).monotonic_ms >= lease->until_ms) {
 		give_up(pool, number, "a reservation was answered after its lease had run out");
+		return 0;
+	}
+	char key[RESERVATION_KEY_SIZE];
+	if (reservation_overtaken(reservation, reservation_key(key, layout, lease->slot, NULL), lease->hwm)) {
+		give_up(pool, number, "a peer reserved in it too, while a reservation was being answered");
 		return 0;
 	}
 	lease->hwm = lease->pending_hwm;

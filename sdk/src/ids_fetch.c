@@ -8,8 +8,6 @@
 
 #define PAUSE_MS 10
 #define PAUSE_LIMIT_MS 500
-/* A grant that is used up sooner is too small: a busy program would ask all the time. */
-#define BRISK_MS 100
 #define ADAPTED_LEAST 64
 
 /* Marks those whom the request is for. */
@@ -50,11 +48,14 @@ static void serve_waiters(kontor_id_source *source, struct id_grant *grant)
 	}
 }
 
+/* A grant shall last for about half of the age that ids may have: what is in stock then covers a restart of a unit, and
+ * little of it becomes too old. */
 static void adapt_size(kontor_id_source *source, int64_t now_ms)
 {
 	if (source->grant)
 		return;
-	if (source->granted_ms && now_ms - source->granted_ms < BRISK_MS && source->size < ID_WANTED_LIMIT)
+	if (source->granted_ms && now_ms - source->granted_ms < source->max_age_ms * 2 / 5 &&
+	    source->size < ID_WANTED_LIMIT)
 		source->size *= 2;
 	else if (now_ms - source->granted_ms > source->max_age_ms / 2 && source->size > ADAPTED_LEAST)
 		source->size /= 2;

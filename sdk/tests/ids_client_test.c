@@ -265,19 +265,28 @@ static void test_old_ids_are_not_in_the_shared_stock(void **state)
 static void test_ids_in_use_are_renewed_before_they_are_too_old(void **state)
 {
 	(void)state;
-	kontor_id_source *source = new_source((struct kontor_id_source_options){.max_age_ms = 2000});
+	kontor_id_source *source = new_source((struct kontor_id_source_options){.grant = 8192, .max_age_ms = 4000});
 	kontor_id_handle *handle = new_handle(source);
-	uint64_t began = next(handle);
-	for (int64_t end_ms = kontor_monotonic_ms() + PATIENCE_MS; peer.requests < 3; usleep(20000)) {
+	for (int64_t end_ms = kontor_monotonic_ms() + PATIENCE_MS; peer.requests < 2; usleep(10000)) {
 		assert_true(kontor_monotonic_ms() < end_ms);
 		next(handle);
 	}
-	assert_true(next(handle) > began);
-	/* who stands still does not ask for ever */
+	assert_false(has_none(handle)); /* they are still good */
+	assert_int_equal(stats_of(source).waits, 1);
+	kontor_id_handle_free(handle);
+	kontor_id_source_free(source);
+}
+
+static void test_a_source_that_is_not_used_does_not_ask(void **state)
+{
+	(void)state;
+	kontor_id_source *source = new_source((struct kontor_id_source_options){.max_age_ms = AGE_MS});
+	kontor_id_handle *handle = new_handle(source);
+	next(handle);
 	WAIT_FOR(has_none(handle));
-	usleep(100000);
+	usleep(2 * AGE_MS * 1000); /* what the last id caused is over */
 	unsigned requests = peer.requests;
-	usleep(3000000);
+	usleep(5 * AGE_MS * 1000);
 	assert_int_equal(peer.requests, requests);
 	kontor_id_handle_free(handle);
 	kontor_id_source_free(source);
@@ -455,6 +464,22 @@ static void test_a_refusal_for_good_is_told_at_once(void **state)
 	kontor_id_source_free(source);
 }
 
+static void test_an_answer_that_is_no_range_is_refused(void **state)
+{
+	(void)state;
+	uint64_t id = 7;
+	kontor_id_source *source = new_source((struct kontor_id_source_options){.timeout_ms = 500});
+	kontor_id_handle *handle = new_handle(source);
+	for (int wrong = 1; wrong <= 4; wrong++) {
+		peer.wrong = wrong;
+		assert_int_equal(kontor_id_handle_next(handle, &id, &err), KONTOR_E_UNAVAILABLE);
+		assert_non_null(strstr(err.message, "no valid range"));
+		assert_int_equal(id, 7);
+	}
+	kontor_id_handle_free(handle);
+	kontor_id_source_free(source);
+}
+
 static void test_a_brief_refusal_is_waited_for(void **state)
 {
 	(void)state;
@@ -532,6 +557,7 @@ int main(void)
 		TEST(test_ids_of_an_old_grant_are_taken_back),
 		TEST(test_old_ids_are_not_in_the_shared_stock),
 		TEST(test_ids_in_use_are_renewed_before_they_are_too_old),
+		TEST(test_a_source_that_is_not_used_does_not_ask),
 		TEST(test_revoked_ids_are_not_given_out),
 		TEST(test_strict_ids_are_allocated_after_the_call_began),
 		TEST(test_strict_ranges_are_one_request),
@@ -540,6 +566,7 @@ int main(void)
 		TEST(test_another_unit_serves_when_one_does_not),
 		TEST(test_nobody_with_ids_is_told_with_the_reason),
 		TEST(test_a_refusal_for_good_is_told_at_once),
+		TEST(test_an_answer_that_is_no_range_is_refused),
 		TEST(test_a_brief_refusal_is_waited_for),
 		TEST(test_options_are_checked),
 		TEST(test_a_borrowed_client_is_used_and_kept),

@@ -159,16 +159,27 @@ static void *take_until_stop(void *arg)
 	return kontor_id_handle_free(own);
 }
 
+/* So that the source is locked at nearly every moment. */
+static void *look_until_stop(void *arg)
+{
+	struct kontor_id_source_stats stats;
+	(void)arg;
+	while (!stop)
+		kontor_id_source_stats(source, &stats);
+	return NULL;
+}
+
 /* While other threads take and the source's own thread fetches, in whatever state a fork finds them. */
 static void test_forks_among_busy_threads(void **state)
 {
 	(void)state;
-	pthread_t threads[3];
+	pthread_t threads[4];
 	if (FORK_PAUSE_US)
 		skip();
 	stop = false;
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, take_until_stop, NULL), 0);
+	assert_int_equal(pthread_create(&threads[3], NULL, look_until_stop, NULL), 0);
 	for (int i = 0; i < 20; i++) {
 		take_all_ways(3);
 		pid_t child = fork_now();
@@ -181,7 +192,7 @@ static void test_forks_among_busy_threads(void **state)
 		wait_well(child);
 	}
 	stop = true;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 }
 

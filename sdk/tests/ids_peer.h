@@ -39,6 +39,7 @@ struct peer {
 	atomic_bool deaf;       /* reads and answers nothing */
 	atomic_uint delay_ms;   /* between allocating and answering */
 	atomic_bool repeat;     /* sends each reply twice, and every older one once more */
+	atomic_int wrong;       /* 1-4: the answer is no range of so many ids, in one of these ways */
 	atomic_int keep;        /* so many replies are kept back, and sent just before the next one that is not */
 	struct peer_reply kept[PEER_KEPT_LIMIT];
 	size_t kept_len;
@@ -102,9 +103,10 @@ static void peer_next(struct peer *peer, struct peer_reply *reply, uint64_t id, 
 		kontor_put_int(body, "code", peer->refuse);
 		kontor_put_string(body, "message", "the peer has been told to refuse");
 	} else {
-		kontor_put_uint(body, "base", atomic_fetch_add(&peer->counter, count) * PEER_STRIDE + peer->number);
-		kontor_put_uint(body, "count", count);
-		kontor_put_uint(body, "stride", PEER_STRIDE);
+		uint64_t base = atomic_fetch_add(&peer->counter, count) * PEER_STRIDE + peer->number;
+		kontor_put_uint(body, "base", peer->wrong == 1 ? 0 : peer->wrong == 2 ? INT64_MAX - 1 : base);
+		kontor_put_uint(body, "count", peer->wrong == 3 ? count + 1 : count);
+		kontor_put_uint(body, "stride", peer->wrong == 4 ? 0 : PEER_STRIDE);
 	}
 	peer_write(reply, &header, body);
 	if (peer->delay_ms)

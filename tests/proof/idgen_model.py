@@ -42,9 +42,8 @@ class Row:
 # What is restored under a running server cuts no connection and has the same identity.
 RESTORED = {"losses": 1, "failover": False}
 # True time, for guards that wait: the windows reach 2 ticks ahead, and so long is a lease.
-TIMED = {"clock": "near", "ticks": 4, "counters": 6, "losses": 1, "lease": "checked when used"}
-SMALL_TIMED = {"ticks": 3, "counters": 5}
-LARGER_TIMED = {"clock_error": 1, "ticks": 6, "counters": 8, "quarantine": 4}
+TIMED = {"clock": "near", "ticks": 3, "counters": 5, "losses": 1, "lease": "checked when used"}
+LARGER_TIMED = {"clock_error": 1, "ticks": 5, "counters": 7, "quarantine": 4}
 
 ROWS = [
     ("Windows reserved before use; any clocks, pauses, kill -9, lost and late statements", [
@@ -53,7 +52,7 @@ ROWS = [
         Row("two slots", NONE, Windows, slots=2, counters=4, full={"counters": 5, "late_statements": 1}),
         Row("without the test of epoch (the test of hwm is the fence)", NONE, Windows, check_epoch=False, late_statements=1,
             full={"counters": 8, "late_statements": 2}),
-        Row("without the test of hwm", DUPLICATE, Windows, check_hwm=False),
+        Row("without the test of hwm", DUPLICATE, Windows, check_hwm=False, counters=4),
         Row("issued before the commit", DUPLICATE, Windows, wait_for_commit=False),
         Row("look again after 0 rows, without a clone", NONE, Windows, after_no_row="look again", counters=4,
             full={"counters": 6}),
@@ -65,7 +64,7 @@ ROWS = [
         Row("the same, one clock behind by one tick", DUPLICATE, Lease, issue="read the clock, then check", skews=(0, -1)),
     ]),
     ("The database loses commits that units have heard of", [
-        Row("no guard", DUPLICATE, Windows, losses=1),
+        Row("no guard", DUPLICATE, Windows, losses=1, counters=4),
         Row("a failover that loses only commits nobody heard of", NONE, Windows, losses=1, loses="unheard commit",
             late_statements=1, counters=4, full={"counters": 6}),
         Row("quarantine and lease", NONE, Windows, **TIMED, quarantine=2, full=LARGER_TIMED),
@@ -75,7 +74,7 @@ ROWS = [
             **TIMED | {"lease": "checked when asked"}, quarantine=2),
         Row("quarantine of one window, clocks off by one tick", DUPLICATE, Windows, **TIMED, clock_error=1, quarantine=2),
         Row("quarantine, clocks far off", DUPLICATE, Windows, **TIMED | {"clock": "any", "counters": 4}, quarantine=2),
-        Row("each unit's journal alone", DUPLICATE, Windows, losses=1, marks="own"),
+        Row("each unit's journal alone", DUPLICATE, Windows, losses=1, marks="own", counters=4),
         Row("journals and peers, any clocks", NONE, Windows, losses=1, marks="all", counters=5,
             full={"counters": 6, "late_statements": 1}),
         Row("journals and peers, an old dump", NONE, Windows, losses=1, marks="all", loses="everything", counters=5,
@@ -83,8 +82,9 @@ ROWS = [
         Row("journals and peers, restored under the running server", NONE, Windows, **RESTORED, marks="all", counters=5,
             full={"counters": 6, "late_statements": 1}),
         Row("the same, marks looked at before asking only", DUPLICATE, Windows, **RESTORED, marks="all",
-            marks_used="when asking"),
-        Row("the same, and the peers hear of the marks later", DUPLICATE, Windows, **RESTORED, marks="heard later"),
+            marks_used="when asking", counters=4),
+        Row("the same, and the peers hear of the marks later", DUPLICATE, Windows, **RESTORED, marks="heard later",
+            counters=4),
     ]),
     ("A unit's memory is cloned", [
         Row("no guard", DUPLICATE, Windows, clones=1),
@@ -94,7 +94,7 @@ ROWS = [
         Row("cloned when all of its windows are used up, no guard", NONE, Windows, clones=1, clone_when="between windows",
             late_statements=1, full={"counters": 7}),
         Row("the same, and it looks again after 0 rows", DUPLICATE, Windows, clones=1, clone_when="between windows",
-            after_no_row="look again"),
+            after_no_row="look again", counters=4),
     ]),
     ("Two datacenters", [
         Row("instance index from 0 in both: the old accident", DUPLICATE, InstanceIndex),
@@ -113,10 +113,10 @@ ROWS = [
             counters=8, marks="all", full={"counters": 10, "late_statements": 1}),
     ]),
     ("All of it: as the units do it", [
-        Row("lease, quarantine, journals, peers, generation; a failover, a clone", NONE, Windows, **TIMED | SMALL_TIMED,
+        Row("lease, quarantine, journals, peers, generation; a failover, a clone", NONE, Windows, **TIMED,
             quarantine=2, marks="all", told_again=True, clones=1, generation="checked",
-            full={"ticks": 5, "counters": 7, "late_statements": 1}),
-        Row("the same, restored under the running server", NONE, Windows, **TIMED | SMALL_TIMED | {"failover": False},
+            full={"ticks": 4, "counters": 6, "late_statements": 1}),
+        Row("the same, restored under the running server", NONE, Windows, **TIMED | {"failover": False},
             quarantine=2, marks="all", told_again=True, clones=1, generation="checked",
             full={"ticks": 4, "counters": 6, "late_statements": 1}),
     ]),

@@ -39,22 +39,22 @@ int kontor_id_handle_new(kontor_id_source *source, kontor_id_handle **ret_handle
 	return 0;
 }
 
-kontor_id_handle *kontor_id_handle_free(kontor_id_handle *line)
+kontor_id_handle *kontor_id_handle_free(kontor_id_handle *handle)
 {
-	if (!line)
+	if (!handle)
 		return NULL;
-	struct id_handle *handle = state_of(line);
-	kontor_id_source *source = handle->source;
+	struct id_handle *state = state_of(handle);
+	kontor_id_source *source = state->source;
 	kontor_id_source_lock(source);
 	struct id_handle **link = &source->handles;
-	while (*link && *link != handle)
+	while (*link && *link != state)
 		link = &(*link)->next;
 	if (*link) {
-		*link = handle->next;
+		*link = state->next;
 		source->handles_len--;
 	}
 	pthread_mutex_unlock(&source->lock);
-	kontor_id_page_free(line, HANDLE_PAGES);
+	kontor_id_page_free(handle, HANDLE_PAGES);
 	return NULL;
 }
 
@@ -71,7 +71,7 @@ static int install(kontor_id_handle *line, uint32_t least, uint32_t wish, struct
 {
 	struct id_handle *handle = state_of(line);
 	kontor_id_source *source = handle->source;
-	struct id_grant piece;
+	struct id_grant piece = {0};
 	kontor_id_source_lock(source);
 	uint32_t usual = usual_piece(source);
 	int rc = kontor_id_source_take(source, least, wish > usual ? wish : usual, &piece, err);
@@ -90,10 +90,10 @@ static int install(kontor_id_handle *line, uint32_t least, uint32_t wish, struct
 	return rc;
 }
 
-int kontor_id_handle_refill(kontor_id_handle *line, uint64_t *ret_id, struct kontor_error *err)
+int kontor_id_handle_refill(kontor_id_handle *handle, uint64_t *ret_id, struct kontor_error *err)
 {
 	struct kontor_id_range first;
-	int rc = install(line, 1, 1, &first, err);
+	int rc = install(handle, 1, 1, &first, err);
 	if (!rc)
 		*ret_id = first.base;
 	return rc;
@@ -122,15 +122,15 @@ static int check_count(const kontor_id_handle *line, uint32_t count, struct kont
 			   handle->source->id_namespace, KONTOR_ID_GRANT_LIMIT, (unsigned)count);
 }
 
-int kontor_id_handle_range(kontor_id_handle *line, uint32_t count, struct kontor_id_range *ret_range,
+int kontor_id_handle_range(kontor_id_handle *handle, uint32_t count, struct kontor_id_range *ret_range,
 			   struct kontor_error *err)
 {
-	int rc = check_count(line, count, err);
+	int rc = check_count(handle, count, err);
 	if (rc)
 		return rc;
-	struct kontor_id_range range = cut(line, count);
+	struct kontor_id_range range = cut(handle, count);
 	if (range.count < count)
-		rc = install(line, count, count, &range, err);
+		rc = install(handle, count, count, &range, err);
 	if (!rc)
 		*ret_range = range;
 	return rc;
@@ -152,13 +152,13 @@ static void write_ids(uint64_t *out, const struct kontor_id_range *range)
 		out[i] = range->base + i * stride;
 }
 
-int kontor_id_handle_fill(kontor_id_handle *line, uint64_t *out, size_t count, struct kontor_error *err)
+int kontor_id_handle_fill(kontor_id_handle *handle, uint64_t *out, size_t count, struct kontor_error *err)
 {
 	while (count > 0) {
 		uint32_t most = count < FILL_LIMIT ? (uint32_t)count : FILL_LIMIT;
-		struct kontor_id_range range = cut(line, most);
+		struct kontor_id_range range = cut(handle, most);
 		if (range.count == 0) {
-			int rc = install(line, 1, most, &range, err);
+			int rc = install(handle, 1, most, &range, err);
 			if (rc)
 				return rc;
 		}

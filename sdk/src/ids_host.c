@@ -75,12 +75,12 @@ int kontor_ids_take(kontor_host *host, const char *id_namespace, uint32_t count,
 		    struct kontor_error *err)
 {
 	kontor_id_source *source = NULL;
-	struct id_grant grant;
+	struct id_grant grant = {0};
 	if (count == 0 || count > KONTOR_ID_GRANT_LIMIT)
 		return kontor_fail(err, KONTOR_E_BAD_REQUEST, "ids of %s: a grant holds 1 to %u ids, not %u",
 				   id_namespace, KONTOR_ID_GRANT_LIMIT, (unsigned)count);
 	int rc = find_source(host, id_namespace, true, &source, err);
-	if (rc)
+	if (!source)
 		return rc;
 	kontor_id_source_lock(source);
 	rc = kontor_id_source_take(source, count, count, &grant, err);
@@ -94,5 +94,5 @@ int kontor_id_next(kontor_host *host, const char *id_namespace, uint64_t *ret_id
 {
 	kontor_id_source *source = NULL;
 	int rc = find_source(host, id_namespace, false, &source, err);
-	return rc ? rc : kontor_id_source_next(source, ret_id, err);
+	return source ? kontor_id_source_next(source, ret_id, err) : rc;
 }

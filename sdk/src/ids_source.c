@@ -247,7 +247,7 @@ int kontor_id_source_take(kontor_id_source *source, uint32_t least, uint32_t mos
 
 int kontor_id_source_next(kontor_id_source *source, uint64_t *ret_id, struct kontor_error *err)
 {
-	struct id_grant piece;
+	struct id_grant piece = {0};
 	kontor_id_source_lock(source);
 	int rc = kontor_id_source_take(source, 1, 1, &piece, err);
 	pthread_mutex_unlock(&source->lock);

@@ -8,6 +8,8 @@
 
 #include "world.h"
 
+#define CLOCK_TELLS_MS 1100 /* a clock that jumps by more tells that the machine slept */
+
 const char *const fault_names[FAULTS] = {
 	[FAULT_REFUSED] = "statement refused",
 	[FAULT_REPLY_LOST] = "answer lost",
@@ -153,9 +155,11 @@ static bool resume(struct unit *clone, bool told)
 		return false;
 	int64_t slept_ms = world.now_ms - clone->snapshot_ms;
 	clone->monotonic_offset_ms -= slept_ms;
-	if (told ? random_chance(&world.random, 500) : true)
+	/* The clock is set right at once, or stays behind until somebody does it. */
+	bool clock_set = told && random_chance(&world.random, 500);
+	if (!clock_set)
 		clone->wall_offset_ms -= slept_ms;
-	if (told)
+	if (told && !(clock_set && slept_ms > CLOCK_TELLS_MS && random_chance(&world.random, 500)))
 		clone->generation = ++world.generations;
 	world_trace("%s: is resumed, %lld ms later%s", clone->name, (long long)slept_ms, told ? "" : " and not told");
 	world_resume(clone);
@@ -269,11 +273,19 @@ static bool old_one_back(struct sql_server *server)
 	return true;
 }
 
+static bool anybody_in_a_step(void)
+{
+	for (unsigned i = 0; i < WORLD_UNITS; i++)
+		if (world.units[i].running && unit_memory(&world.units[i])->wish != WISH_STEP_DONE)
+			return true;
+	return false;
+}
+
 /* Nothing tells that the server is another one. So it is the journals and the peers that must know, and before that all
- * have told each other. */
+ * have told each other: a restore takes longer than an answer under way and the next exchange. */
 static bool restored(struct sql_server *server)
 {
-	if (!world_state(server)->kept)
+	if (!world_state(server)->kept || (anybody_in_a_step() && !asked_for(RESIDUAL_UNHEARD)))
 		return false;
 	down(server, "the dump is restored");
 	if (!asked_for(RESIDUAL_UNHEARD))
@@ -425,6 +437,8 @@ void faults_plan(void)
 	plan->loss = random_chance(&world.random, 300)                  ? LOSS_FAIL_OVER
 		     : plan->peers && random_chance(&world.random, 250) ? LOSS_RESTORE
 									: LOSS_NONE;
+	if (world.loses_only)
+		plan->loss = plan->peers && random_chance(&world.random, 500) ? LOSS_RESTORE : LOSS_FAIL_OVER;
 	if (plan->places > 1 && random_chance(&world.random, 200)) {
 		plan->datacenters = 2;
 		plan->same_datacenter = plan->peers && random_chance(&world.random, 300);

@@ -187,6 +187,20 @@ void process_evict(struct sql_server *server, struct answer *scratch, uint64_t c
 	sql_server_run(server, &statement, scratch);
 }
 
+bool process_owner_is_fenced(struct sql_server *server, const struct statement *statement, const struct answer *answer)
+{
+	static const char reserve[] = "UPDATE id_slot SET hwm = ?, lease_until_ms";
+	static struct statement question;
+	static struct answer row;
+	if (strncmp(statement->sql, reserve, sizeof(reserve) - 1) != 0 || answer->affected != 1)
+		return true;
+	statement_set(&question, "SELECT epoch FROM id_slot WHERE layout = ? AND slot = ?",
+		      KONTOR_PARAMS(P_BYTES(statement->params[2].bytes, statement->params[2].size),
+				    P_INT(statement->params[3].number)));
+	sql_server_run(server, &question, &row);
+	return row.rows == 1 && row.cells[0].number == statement->params[4].number;
+}
+
 /* ---- the journal's file -------------------------------------------------------------------------------------------
  */
 

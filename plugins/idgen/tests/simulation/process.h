@@ -64,4 +64,7 @@ void process_end_long_leases(struct sql_server *server, int64_t now_ms, int64_t 
 /* An operator takes any slot away from its owner. */
 void process_evict(struct sql_server *server, struct answer *scratch, uint64_t chance);
 
+/* After each statement: an owner that was evicted, or whose slot was taken, must not reserve. False: one did. */
+bool process_owner_is_fenced(struct sql_server *server, const struct statement *statement, const struct answer *answer);
+
 #endif

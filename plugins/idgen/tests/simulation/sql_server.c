@@ -88,7 +88,7 @@ static void bind(sqlite3_stmt *compiled, const struct statement *statement)
 		const struct statement_param *param = &statement->params[i];
 		if (param->null)
 			sqlite3_bind_null(compiled, (int)i + 1);
-		else if (param->text)
+		else if (param->text) /* MariaDB compares bytes and text alike */
 			sqlite3_bind_text(compiled, (int)i + 1, param->bytes, (int)param->size, SQLITE_STATIC);
 		else
 			sqlite3_bind_int64(compiled, (int)i + 1, param->number);

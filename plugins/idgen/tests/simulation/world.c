@@ -208,6 +208,8 @@ static void execute(struct flight *flight)
 	sql_server_run(flight->server, &flight->statement, &flight->answer);
 	world.statements++;
 	describe(flight->unit, &flight->statement, &flight->answer);
+	if (!process_owner_is_fenced(flight->server, &flight->statement, &flight->answer))
+		world_violation("%s reserves from a slot that was taken away from it", flight->unit->name);
 	flight->executed = true;
 	if (!flight->reply_lost)
 		add_flight_event(flight->back_ms, EVENT_REPLY, flight, 0);

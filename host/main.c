@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "accounts.h"
 #include "args.h"
 #include "crash.h"
 #include "kontor/log.h"
@@ -86,6 +87,7 @@ static int run_unit_mode(const struct args *args)
 	size_t problems = unit_configure(unit, args);
 	const struct unit_config *config = unit->config;
 	kontor_log_setup(unit_config_log_level(config), args->unit);
+	accounts_warn(config);
 	int code;
 	if (problems)
 		code = print_problems(unit, problems);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "kontor/log.h"
 #include "unit.h"
 
@@ -103,5 +104,6 @@ void unit_reload(struct unit *unit)
 	fresh->services_len = old->services_len;
 	unit->config = fresh;
 	kontor_log_setup(unit_config_log_level(fresh), unit->args->unit);
+	accounts_warn(fresh);
 	kontor_log(KONTOR_LOG_NOTICE, "configuration read again", "%s", "");
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "kontor/job.h"
 #include "kontor/log.h"
 #include "loader.h"
@@ -88,6 +89,8 @@ static const struct config_table currency_table = TABLE(currency_rows);
 static const struct kontor_conf_row user_rows[] = {
 	{"uid", KONTOR_CONF_INT, offsetof(struct user_entry, uid), "-1", 0, INT64_C(4294967294), NULL,
 	 "uid of the process that calls over ipc", true},
+	{"login", KONTOR_CONF_STRING, offsetof(struct user_entry, login), "", 0, 0, NULL,
+	 "instead of uid: account of this machine (/etc/passwd) whose processes call over ipc", true},
 	{"roles", KONTOR_CONF_LIST, offsetof(struct user_entry, role_names), NULL, 0, 0, NULL,
 	 "viewer, operator, approver, admin; unit: other units of Kontor", true},
 };
@@ -256,6 +259,18 @@ static unsigned read_roles(struct unit_config *unit, const struct user_entry *us
 	return set;
 }
 
+/* A login that is no account here leaves the user without a uid: accounts_warn(). */
+static void read_login(struct config *config, struct user_entry *user)
+{
+	if (!user->login || !user->login[0])
+		return;
+	if (user->uid >= 0)
+		PROBLEM_AT(config, "user", user->name, "login",
+			   "user \"%s\" has a login and a uid: keep one of the two", user->name);
+	else
+		user->uid = account_uid(user->login);
+}
+
 static void read_users(struct unit_config *unit)
 {
 	struct config *config = unit->config;
@@ -265,6 +280,7 @@ static void read_users(struct unit_config *unit)
 		struct user_entry *user = &unit->users[unit->users_len++];
 		user->name = *title;
 		fill_block(config, "user", *title, &user_table, user);
+		read_login(config, user);
 		user->roles = read_roles(unit, user);
 		if (!**title || strlen(*title) >= KONTOR_USER_SIZE)
 			PROBLEM_AT(config, "user", *title, "", "'%s' is no user name: 1 to %d bytes", *title,

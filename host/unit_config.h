@@ -27,7 +27,8 @@ struct database_options {
 
 struct user_entry {
 	const char *name;
-	int64_t uid; /* -1: none */
+	const char *login; /* account of this machine that gives the uid; "": none */
+	int64_t uid;       /* -1: none */
 	const char *const *role_names;
 	unsigned roles;
 };

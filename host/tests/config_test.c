@@ -233,6 +233,11 @@ static void test_each_error_has_its_file_and_line(void **state)
 		{"plugins = {\"probe\"}\nuser \"a\" { uid = 5 roles = {viewer} }\nuser \"b\" { uid = 5 roles = "
 		 "{viewer} }\n",
 		 ":3: users \"a\" and \"b\" have the same uid 5"},
+		{"plugins = {\"probe\"}\nuser \"a\" { uid = 5 login = root roles = {viewer} }\n",
+		 ":2: user \"a\" has a login and a uid: keep one of the two"},
+		{"plugins = {\"probe\"}\nuser \"a\" { login = root roles = {viewer} }\nuser \"b\" { uid = 0 roles = "
+		 "{viewer} }\n",
+		 ":3: users \"a\" and \"b\" have the same uid 0"},
 		{"plugins = {\"probe\"}\ndatabase \"main\" { name = \"a;b\" }\n", ":2: database name 'a;b'"},
 		{"plugins = {\"probe\"}\ndatabase \"other\" { name = \"x\" }\n", ":2: unknown database \"other\""},
 		{"log_level = \"info\"\n", "'plugins' is not set"},
@@ -316,6 +321,18 @@ static void test_an_unknown_unit_names_those_that_exist(void **state)
 	assert_reported(fixture, "'../one' is no name of a unit");
 }
 
+static void test_a_login_gives_the_uid_of_its_account_and_one_without_account_none(void **state)
+{
+	struct fixture *fixture = *state;
+	write_file(fixture, "conf.d/users.conf",
+		   "user \"boss\" { login = \"root\" roles = {admin} }\n"
+		   "user \"gone\" { login = \"no account has this name\" roles = {viewer} }\n");
+	assert_int_equal(check(fixture), 0);
+	const struct unit_config *config = fixture->unit.config;
+	assert_int_equal(unit_config_user(config, "boss")->uid, 0);
+	assert_int_equal(unit_config_user(config, "gone")->uid, -1);
+}
+
 static void test_a_check_makes_nothing(void **state)
 {
 	struct fixture *fixture = *state;
@@ -354,6 +371,7 @@ int main(void)
 		TEST(test_a_socket_path_that_is_too_long_is_refused),
 		TEST(test_a_datacenter_is_needed_and_has_no_default_id),
 		TEST(test_an_unknown_unit_names_those_that_exist),
+		TEST(test_a_login_gives_the_uid_of_its_account_and_one_without_account_none),
 		TEST(test_a_check_makes_nothing),
 		TEST(test_the_shipped_configuration_has_no_problem),
 	};

@@ -17,7 +17,12 @@ if(KONTOR_SANITIZE)
     target_compile_definitions(kontor_hardening INTERFACE KONTOR_SANITIZED=1)
 else()
     target_compile_options(kontor_hardening INTERFACE
-        -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero)
+        -fstack-protector-strong -fstack-clash-protection)
+    include(CheckCCompilerFlag)
+    check_c_compiler_flag(-ftrivial-auto-var-init=zero KONTOR_AUTO_VAR_INIT) # since gcc 12; EL 9 has 11
+    if(KONTOR_AUTO_VAR_INIT)
+        target_compile_options(kontor_hardening INTERFACE -ftrivial-auto-var-init=zero)
+    endif()
     if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64")
         target_compile_options(kontor_hardening INTERFACE -fcf-protection)
     endif()

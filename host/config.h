@@ -26,7 +26,7 @@ struct config_setting {
 struct config_block {
 	const char *section, *title;
 	const char *file;
-	unsigned line;
+	unsigned line, layer;
 };
 
 struct config_problem {
@@ -43,8 +43,9 @@ struct config {
 	size_t blocks_len, blocks_room;
 	struct config_problem *problems;
 	size_t problems_len, problems_room;
-	unsigned layer;  /* of the file that is being read */
-	bool unreadable; /* a file was not understood to its end: what seems missing may stand there */
+	unsigned layer;        /* of the file that is being read */
+	const char *unit_file; /* units/NAME.conf; NULL until it is read */
+	bool unreadable;       /* a file was not understood to its end: what seems missing may stand there */
 };
 
 struct config *config_new(void); /* never NULL: out of memory at start ends the program */
@@ -62,6 +63,8 @@ void config_read_file(struct config *config, const char *path);
 
 /* All layers: kontord.conf, currencies, users, regions, profiles < conf.d < datacenter < unit. */
 void config_read(struct config *config, const char *folder, const char *unit);
+/* FOLDER/SUB/NAME.conf in the configuration's arena; sub ends in '/', or is "". */
+const char *config_path(struct config *config, const char *folder, const char *sub, const char *name);
 /* Names of the *.conf files of a folder without their suffix, sorted; NULL-terminated, in arena. */
 const char **config_names(kontor_arena *arena, const char *folder);
 /* The setting in force, or NULL. */
@@ -77,6 +80,20 @@ void config_add_setting(struct config *config, const struct config_setting *sett
 void config_add_block(struct config *config, const char *section, const char *title, const char *file, unsigned line);
 void config_problem(struct config *config, const char *file, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* A problem at the place where a key was set, or at its block. */
+#define CONFIG_PROBLEM_AT(config, section, title, key, ...)                                                            \
+	do {                                                                                                           \
+		const struct config_setting *set_ = config_find((config), (section), (title), (key));                  \
+		const struct config_block *block_ = config_block((config), (section), (title));                        \
+		config_problem((config),                                                                               \
+			       set_     ? set_->file                                                                   \
+			       : block_ ? block_->file                                                                 \
+					: NULL,                                                                        \
+			       set_     ? set_->line                                                                   \
+			       : block_ ? block_->line                                                                 \
+					: 0,                                                                           \
+			       __VA_ARGS__);                                                                           \
+	} while (0)
 void config_print_problems(const struct config *config, FILE *out);
 void *config_alloc(struct config *config, size_t size);
 const char *config_copy(struct config *config, const char *string);

@@ -33,6 +33,15 @@ static void check_ipc_path(struct config *config, const char *file, unsigned lin
 			strlen(path), IPC_PATH_LIMIT);
 }
 
+/* tcp://HOST:PORT, the port a number from 1 to 65535. */
+static bool is_tcp_address(const char *endpoint)
+{
+	const char *colon = strrchr(endpoint, ':');
+	int64_t port = 0;
+	return strncmp(endpoint, "tcp://", 6) == 0 && colon > endpoint + 6 &&
+	       kontor_parse_int(kontor_text_of(colon + 1), &port) && port >= 1 && port <= 65535;
+}
+
 static bool is_loopback(const char *endpoint)
 {
 	static const char *const prefixes[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
@@ -40,6 +49,32 @@ static bool is_loopback(const char *endpoint)
 		if (strncmp(endpoint, prefixes[i], strlen(prefixes[i])) == 0)
 			return true;
 	return false;
+}
+
+static bool is_listed_before(const struct config_setting *setting, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (strcmp(setting->values[i], setting->values[index]) == 0)
+			return true;
+	return false;
+}
+
+static void check_services(struct unit_config *unit_config)
+{
+	struct config *config = unit_config->config;
+	for (size_t i = 0; i < unit_config->services_len; i++) {
+		const struct config_setting *setting =
+			config_find(config, "service", unit_config->services[i].name, "endpoint");
+		const char *endpoint = unit_config->services[i].endpoint;
+		if (!setting || !endpoint || !endpoint[0])
+			continue;
+		if (strncmp(endpoint, "ipc:///", 7) == 0)
+			check_ipc_path(config, setting->file, setting->line, endpoint + strlen("ipc://"));
+		else if (!is_tcp_address(endpoint))
+			config_problem(config, setting->file, setting->line,
+				       "endpoint = \"%s\": must be ipc:///FOLDER/UNIT.sock or tcp://HOST:PORT",
+				       endpoint);
+	}
 }
 
 static void check_endpoints(struct unit_config *unit_config, const struct args *args)
@@ -50,8 +85,15 @@ static void check_endpoints(struct unit_config *unit_config, const struct args *
 	const struct config_setting *setting = config_find(config, "", "", "bind");
 	for (size_t i = 0; setting && i < setting->values_len; i++) {
 		const char *endpoint = setting->values[i];
+		if (is_listed_before(setting, i))
+			config_problem(config, setting->file, setting->line, "bind %s is listed twice: leave it out",
+				       endpoint);
 		if (strncmp(endpoint, "ipc:///", 7) == 0) {
-			check_ipc_path(config, setting->file, setting->line, endpoint + strlen("ipc://"));
+			const char *path = endpoint + strlen("ipc://");
+			check_ipc_path(config, setting->file, setting->line, path);
+			if (own && strcmp(path, own) == 0)
+				config_problem(config, setting->file, setting->line,
+					       "bind %s: the unit answers there anyway: leave it out", endpoint);
 			continue;
 		}
 		if (strncmp(endpoint, "tcp://", 6) == 0)
@@ -66,7 +108,7 @@ static void check_endpoints(struct unit_config *unit_config, const struct args *
 			config_problem(
 				config, setting->file, setting->line,
 				"approvals = trusted believes whoever names himself: it is refused where a unit binds "
-				"%s, which is neither ipc nor loopback",
+				"%s, which is neither ipc nor loopback: leave one of them out",
 				endpoint);
 	}
 }
@@ -122,19 +164,21 @@ static void load_plugin(struct unit *unit, const struct config_setting *setting,
 	struct loaded_plugin *plugin;
 	struct stat st;
 	if (!kontor_name_valid(kontor_text_of(name))) {
-		config_problem(config, setting->file, setting->line, "'%s' is no name of a plugin", name);
+		config_problem(config, setting->file, setting->line,
+			       "'%s' is no name of a plugin: it must be [a-z0-9][a-z0-9-]{0,31}", name);
 	} else if (unit_plugin(unit, name)) {
-		config_problem(config, setting->file, setting->line, "plugin '%s' is %s", name,
-			       unit_plugin(unit, name)->file ? "listed twice" : "built in: leave it out");
+		config_problem(config, setting->file, setting->line, "plugin '%s' is %s: leave it out", name,
+			       unit_plugin(unit, name)->file ? "listed twice" : "built in");
 	} else if (unit->plugins_len == PLUGINS_LIMIT) {
-		config_problem(config, setting->file, setting->line, "more than %u plugins", PLUGINS_LIMIT);
+		config_problem(config, setting->file, setting->line,
+			       "more than %u plugins: make another unit for the rest", PLUGINS_LIMIT);
 	} else if (stat(path, &st) != 0) {
 		size_t known_len;
 		const char **known = known_plugins(config, unit->args, &known_len);
 		const char *nearest = kontor_text_nearest(kontor_text_of(name), known, known_len);
-		config_problem(config, setting->file, setting->line, "there is no plugin '%s': %s is not there%s%s%s",
-			       name, path, nearest ? "; did you mean '" : "", nearest ? nearest : "",
-			       nearest ? "'?" : "");
+		config_problem(config, setting->file, setting->line,
+			       "there is no plugin '%s': %s is not there; install it or leave it out%s%s%s", name, path,
+			       nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 	} else if (loader_open(path, &plugin, &err)) {
 		config_problem(config, setting->file, setting->line, "%s", err.message);
 	} else {
@@ -169,16 +213,16 @@ static bool is_all_inline(const struct kontor_plugin *api)
 }
 
 /* A block for a plugin that is not here is fine (a site shares its files), unless it looks like a slip of the pen. */
-static void check_plugin_blocks(struct unit *unit, struct config *config)
+static void check_names(struct unit *unit, struct config *config, const char *section)
 {
 	size_t known_len;
 	const char **known = known_plugins(config, unit->args, &known_len);
-	for (const char **title = config_titles(config, "plugin"); *title; title++) {
+	for (const char **title = config_titles(config, section); *title; title++) {
 		const char *nearest = kontor_text_nearest(kontor_text_of(*title), known, known_len);
-		const struct config_block *block = config_block(config, "plugin", *title);
+		const struct config_block *block = config_block(config, section, *title);
 		if (nearest && strcmp(nearest, *title) != 0 && !unit_plugin(unit, *title))
-			config_problem(config, block->file, block->line,
-				       "plugin \"%s\" is not there; did you mean \"%s\"?", *title, nearest);
+			config_problem(config, block->file, block->line, "%s \"%s\" is not there; did you mean \"%s\"?",
+				       section, *title, nearest);
 	}
 }
 
@@ -218,9 +262,12 @@ static void report_cycle(struct graph *graph, size_t from, const char *name)
 	size_t length = 0;
 	for (size_t i = from; i < graph->path_len && length < sizeof(text); i++)
 		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s -> ", graph->path[i]);
-	config_problem(graph->config, NULL, 0,
-		       "plugins call each other in a circle: %s%s; their workers could all wait for each other", text,
-		       name);
+	const struct config_setting *plugins = config_find(graph->config, "", "", "plugins");
+	config_problem(
+		graph->config, plugins ? plugins->file : NULL, plugins ? plugins->line : 0,
+		"plugins call each other in a circle: %s%s; their workers could all wait for each other: leave one "
+		"of them out",
+		text, name);
 }
 
 static void visit(struct graph *graph, const char *name)
@@ -270,8 +317,10 @@ size_t unit_configure(struct unit *unit, const struct args *args)
 			plugin->options.workers = 0;
 		unit_fill_plugin(unit_config, plugin, plugin->self);
 	}
-	check_plugin_blocks(unit, config);
+	check_names(unit, config, "plugin");
+	check_names(unit, config, "service");
 	check_endpoints(unit_config, args);
+	check_services(unit_config);
 	check_calls(unit, config);
 	return config->problems_len;
 }

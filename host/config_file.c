@@ -116,7 +116,14 @@ __attribute__((nonnull)) static void on_error(cfg_t *cfg, const char *format, va
 		return;
 	unsigned line = (unsigned)cfg->line;
 	const struct name *known = find_name(parse, "", name);
-	if (strcmp(format, "missing opening brace for section '%s'") == 0 && known) {
+	if (strcmp(name, "include") == 0)
+		snprintf(text, sizeof(text), "there is no 'include': files *.conf in conf.d/ are read by themselves");
+	else if (strncmp(format, "found duplicate title", 21) == 0)
+		snprintf(text, sizeof(text),
+			 "a block \"%s\" stands in this file already: write all its options into one", name);
+	else if (strcmp(format, "unexpected closing brace") == 0)
+		snprintf(text, sizeof(text), "this '}' closes no block: remove it, or write the '{' that is missing");
+	else if (strcmp(format, "missing opening brace for section '%s'") == 0 && known) {
 		snprintf(text, sizeof(text), "'%s' needs '= value' (an option) or '{' (a block) after it", name);
 		line = known->line;
 	} else if (strcmp(name, end_mark) == 0) {
@@ -155,7 +162,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 			set = &config->settings[i];
 	if (set && opt->nvalues == 1) /* the first value of another assignment */
 		config_problem(config, parse->file, (unsigned)cfg->line,
-			       "'%s' is set twice in this file, first in line %u", opt->name, set->line);
+			       "'%s' is set twice in this file, first in line %u: leave one out", opt->name, set->line);
 	if (!set || opt->nvalues == 1) {
 		struct config_setting fresh = {
 			.section = config_copy(config, section),
@@ -233,19 +240,35 @@ static void parse_once(struct parse *parse, const char *text)
 	config_free(scratch);
 }
 
+/* The first line that is no UTF-8, or has a NUL byte. */
+static unsigned line_of_no_text(const char *text, size_t length)
+{
+	unsigned line = 1;
+	for (size_t begin = 0, end; begin < length; begin = end + 1, line++) {
+		const char *newline = memchr(text + begin, '\n', length - begin);
+		end = newline ? (size_t)(newline - text) : length;
+		if (memchr(text + begin, 0, end - begin) ||
+		    !kontor_text_utf8((struct kontor_text){text + begin, end - begin}))
+			break;
+	}
+	return line;
+}
+
 /* The whole file with the end mark behind it; NULL after a problem. */
 static char *read_text(struct config *config, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		config_problem(config, path, 0, "cannot be read: %s", strerror(errno));
+		config_problem(config, path, 0, "cannot be read: %s: %s", strerror(errno),
+			       errno == ENOENT ? "make it, or name its folder with --conf"
+					       : "give the unit's user the right to read it");
 		if (fd >= 0)
 			close(fd);
 		return NULL;
 	}
 	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)CONFIG_FILE_LIMIT) {
-		config_problem(config, path, 0, "is no regular file of at most 1 MiB");
+		config_problem(config, path, 0, "is no regular file of at most 1 MiB: is it really a configuration?");
 		close(fd);
 		return NULL;
 	}
@@ -255,11 +278,17 @@ static char *read_text(struct config *config, const char *path)
 	for (ssize_t n; length < size && (n = read(fd, text + length, size - length)) > 0;)
 		length += (size_t)n;
 	close(fd);
-	if (length != size || memchr(text, 0, length) || !kontor_text_utf8((struct kontor_text){text, length})) {
-		config_problem(config, path, 0, "is no UTF-8 text");
+	if (length != size) {
+		config_problem(config, path, 0, "changed while it was read: check again");
 		return NULL;
 	}
-	snprintf(text + length, room - length, "\n%s = 1\n", end_mark);
+	if (memchr(text, 0, length) || !kontor_text_utf8((struct kontor_text){text, length})) {
+		config_problem(config, path, line_of_no_text(text, length),
+			       "is no UTF-8 text here: save the file as UTF-8, without NUL bytes");
+		return NULL;
+	}
+	bool ended = length == 0 || text[length - 1] == '\n';
+	snprintf(text + length, room - length, "%s%s = 1\n", ended ? "" : "\n", end_mark);
 	return text;
 }
 
@@ -312,7 +341,7 @@ static void skip_string(struct scan *scan)
 	if (*scan->at)
 		scan->at++;
 	else
-		scan_problem(scan, begun, "the string that begins here is not closed");
+		scan_problem(scan, begun, "the string that begins here is not closed: its second quote is missing");
 }
 
 /* libconfuse 3.3 counts one line too many for each comment, says nothing about a comment or string that stays open, and

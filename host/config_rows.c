@@ -4,8 +4,10 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "kontor/text.h"
 
@@ -64,11 +66,35 @@ static void fill_enum(const struct place *place, const char *value, const char *
 		       value, place->row->choices);
 }
 
+/* Whether a file that a running unit will open is there, by its inode alone: a check opens nothing that it names. */
+static bool file_sound(const struct place *place, const char *value)
+{
+	struct stat st;
+	bool secret = place->row->type == KONTOR_CONF_SECRET;
+	if (stat(value, &st) != 0) {
+		if (errno == EACCES)
+			return true; /* who checks may not look there; the unit's user will */
+		config_problem(place->config, place->file, place->line,
+			       "%s = \"%s\": %s: put the file there, or correct the path", place->row->key, value,
+			       strerror(errno));
+	} else if (!S_ISREG(st.st_mode)) {
+		refuse(place, value, "must be a regular file");
+	} else if (secret && (st.st_mode & S_IRWXO)) {
+		config_problem(place->config, place->file, place->line,
+			       "%s = \"%s\": every user of the machine may open this secret (mode %04o): chmod 600 %s",
+			       place->row->key, value, st.st_mode & 07777, value);
+	} else {
+		return true;
+	}
+	return false;
+}
+
 static void fill_path(const struct place *place, const char *value, const char **slot)
 {
+	bool is_file = place->row->type != KONTOR_CONF_FOLDER;
 	if (value[0] && value[0] != '/')
 		refuse(place, value, "must be an absolute path");
-	else
+	else if (!value[0] || place->built_in || !is_file || file_sound(place, value))
 		*slot = value;
 }
 
@@ -161,7 +187,9 @@ static void report_missing(struct config *config, const char *section, const cha
 		config_problem(config, block ? block->file : NULL, block ? block->line : 0, "%s \"%s\" needs '%s': %s",
 			       section, title, row->key, row->help);
 	else
-		config_problem(config, NULL, 0, "'%s' is not set: %s", row->key, row->help);
+		config_problem(config, config->unit_file, config->unit_file ? 1 : 0,
+			       "'%s' is not set: %s; write it here or, for all units, in kontord.conf or conf.d/",
+			       row->key, row->help);
 }
 
 void config_fill(struct config *config, const char *section, const char *title, struct config_table table, void *self)
@@ -179,8 +207,8 @@ void config_fill(struct config *config, const char *section, const char *title, 
 		if (row->type == KONTOR_CONF_LIST)
 			*(const char *const **)slot = list_of(config, setting, row->default_text);
 		else if (setting && setting->values_len != 1)
-			config_problem(config, setting->file, setting->line, "%s takes one value, not a list",
-				       row->key);
+			config_problem(config, setting->file, setting->line,
+				       "%s takes one value, not a list: leave the braces out", row->key);
 		else
 			fill_one(&place, setting ? setting->values[0] : row->default_text, slot);
 	}
@@ -211,8 +239,9 @@ void config_refuse_unknown(struct config *config, const char *section, const cha
 		const char *nearest = kontor_text_nearest(kontor_text_of(setting->key), keys, keys_len);
 		config_problem(config, setting->file, setting->line, "unknown option '%s'%s%s%s%s%s%s%s%s",
 			       setting->key, section[0] ? " in " : "", section, section[0] ? " \"" : "", title,
-			       section[0] ? "\"" : "", nearest ? "; did you mean '" : "", nearest ? nearest : "",
-			       nearest ? "'?" : "");
+			       section[0] ? "\"" : "",
+			       nearest ? "; did you mean '" : "; see those in force: kontord --dump-config",
+			       nearest ? nearest : "", nearest ? "'?" : "");
 	}
 }
 

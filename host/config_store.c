@@ -76,7 +76,7 @@ void config_add_setting(struct config *config, const struct config_setting *sett
 void config_add_block(struct config *config, const char *section, const char *title, const char *file, unsigned line)
 {
 	config->blocks = grow(config->blocks, config->blocks_len, &config->blocks_room, sizeof(*config->blocks));
-	config->blocks[config->blocks_len++] = (struct config_block){section, title, file, line};
+	config->blocks[config->blocks_len++] = (struct config_block){section, title, file, line, config->layer};
 }
 
 void config_problem(struct config *config, const char *file, unsigned line, const char *format, ...)
@@ -175,7 +175,7 @@ const char **config_names(kontor_arena *arena, const char *folder)
 	return names;
 }
 
-static const char *path_of(struct config *config, const char *folder, const char *sub, const char *name)
+const char *config_path(struct config *config, const char *folder, const char *sub, const char *name)
 {
 	const char *path = kontor_arena_format(config->arena, "%s/%s%s.conf", folder, sub, name);
 	if (!path)
@@ -194,18 +194,23 @@ static void read_folder(struct config *config, const char *folder, const char *s
 {
 	const char *path = kontor_arena_format(config->arena, "%s/%s", folder, sub);
 	for (const char **name = config_names(config->arena, path ? path : folder); *name; name++)
-		config_read_file(config, path_of(config, folder, sub, *name));
+		config_read_file(config, config_path(config, folder, sub, *name));
 }
 
-/* units/NAME.conf or datacenters/NAME.conf; says which ones there are when it is not there. */
-static void read_named(struct config *config, const char *folder, const char *sub, const char *name, const char *what)
+/* units/NAME.conf or datacenters/NAME.conf; says which ones there are when it is not there. `setting`: that named it;
+ * NULL: the command line. */
+static void read_named(struct config *config, const char *folder, const char *sub, const char *name, const char *what,
+		       const struct config_setting *setting)
 {
+	const char *file = setting ? setting->file : NULL;
+	unsigned line = setting ? setting->line : 0;
 	if (!kontor_name_valid(kontor_text_of(name))) {
-		config_problem(config, NULL, 0, "'%s' is no name of a %s: [a-z0-9][a-z0-9-]{0,31}", name, what);
+		config_problem(config, file, line, "'%s' is no name of a %s: it must be [a-z0-9][a-z0-9-]{0,31}", name,
+			       what);
 		config->unreadable = true;
 		return;
 	}
-	const char *path = path_of(config, folder, sub, name);
+	const char *path = config_path(config, folder, sub, name);
 	struct stat st;
 	if (stat(path, &st) == 0 || errno != ENOENT) {
 		config_read_file(config, path);
@@ -216,24 +221,26 @@ static void read_named(struct config *config, const char *folder, const char *su
 	char known[256] = "";
 	for (size_t i = 0, length = 0; names[i] && length < sizeof(known); i++)
 		length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s", i ? ", " : "", names[i]);
-	config_problem(config, path, 0, "there is no %s '%s'; there are: %s", what, name, known[0] ? known : "none");
+	config_problem(config, file, line, "there is no %s '%s'; there are: %s; or make %s", what, name,
+		       known[0] ? known : "none", path);
 	config->unreadable = true;
 }
 
 void config_read(struct config *config, const char *folder, const char *unit)
 {
 	config->layer = LAYER_BASE;
-	config_read_file(config, path_of(config, folder, "", "kontord"));
-	read_optional(config, path_of(config, folder, "", "currencies"));
-	read_optional(config, path_of(config, folder, "", "users"));
+	config_read_file(config, config_path(config, folder, "", "kontord"));
+	read_optional(config, config_path(config, folder, "", "currencies"));
+	read_optional(config, config_path(config, folder, "", "users"));
 	read_folder(config, folder, "regions/");
 	read_folder(config, folder, "profiles/");
 	config->layer = LAYER_DROP_IN;
 	read_folder(config, folder, "conf.d/");
+	config->unit_file = config_path(config, folder, "units/", unit);
 	config->layer = LAYER_UNIT; /* read before the datacenter, whose name it may set */
-	read_named(config, folder, "units/", unit, "unit");
+	read_named(config, folder, "units/", unit, "unit", NULL);
 	config->layer = LAYER_DATACENTER;
-	const char *datacenter = config_value(config, "", "", "datacenter");
-	if (datacenter)
-		read_named(config, folder, "datacenters/", datacenter, "datacenter");
+	const struct config_setting *datacenter = config_find(config, "", "", "datacenter");
+	if (datacenter && datacenter->values_len)
+		read_named(config, folder, "datacenters/", datacenter->values[0], "datacenter", datacenter);
 }

@@ -96,6 +96,24 @@ static const struct kontor_conf_row user_rows[] = {
 };
 static const struct config_table user_table = TABLE(user_rows);
 
+#define PROFILE(member) offsetof(struct profile_options, member)
+static const struct kontor_conf_row profile_rows[] = {
+	{"format", KONTOR_CONF_ENUM, PROFILE(format), NULL, 0, 0, "pain.001.001.09", "what the bank reads", true},
+	{"debtor_name", KONTOR_CONF_STRING, PROFILE(debtor_name), NULL, 0, 0, NULL,
+	 "name of the payer, in the characters of EPC217-08", true},
+	{"debtor_iban", KONTOR_CONF_STRING, PROFILE(debtor_iban), NULL, 0, 0, NULL, "IBAN of the account that pays",
+	 true},
+	{"debtor_bic", KONTOR_CONF_STRING, PROFILE(debtor_bic), NULL, 0, 0, NULL, "BIC of its bank", true},
+	{"charge_bearer", KONTOR_CONF_ENUM, PROFILE(charge_bearer), "SHAR", 0, 0, "DEBT|CRED|SHAR|SLEV",
+	 "who pays the banks' charges; SLEV only inside of SEPA", true},
+	{"charset", KONTOR_CONF_ENUM, PROFILE(charset), "epc217", 0, 0, "epc217", "characters of names", true},
+	{"name_limit", KONTOR_CONF_INT, PROFILE(name_limit), "70", 1, 140, NULL,
+	 "characters of a payee's name; the rest is cut off", true},
+	{"max_payments", KONTOR_CONF_INT, PROFILE(max_payments), "50000", 1, 1000000, NULL,
+	 "payments of one data file; more make further files", true},
+};
+static const struct config_table profile_table = TABLE(profile_rows);
+
 static const struct kontor_conf_row service_rows[] = {
 	{"enabled", KONTOR_CONF_BOOL, offsetof(struct service_entry, enabled), "yes", 0, 0, NULL,
 	 "no: calls are answered DISABLED at once", false},
@@ -131,20 +149,13 @@ static size_t count(const char *const *list)
 	return len;
 }
 
-/* A problem at the place where a key was set, or at its block. */
-#define PROBLEM_AT(config, section, title, key, ...)                                                                   \
-	do {                                                                                                           \
-		const struct config_setting *set_ = config_find((config), (section), (title), (key));                  \
-		const struct config_block *block_ = config_block((config), (section), (title));                        \
-		config_problem((config),                                                                               \
-			       set_     ? set_->file                                                                   \
-			       : block_ ? block_->file                                                                 \
-					: NULL,                                                                        \
-			       set_     ? set_->line                                                                   \
-			       : block_ ? block_->line                                                                 \
-					: 0,                                                                           \
-			       __VA_ARGS__);                                                                           \
-	} while (0)
+static bool is_in(const char *const *list, const char *text)
+{
+	for (; *list; list++)
+		if (strcmp(*list, text) == 0)
+			return true;
+	return false;
+}
 
 static void fill_block(struct config *config, const char *section, const char *title, const struct config_table *table,
 		       void *self)
@@ -162,8 +173,8 @@ static void read_currencies(struct unit_config *unit)
 		struct currency_options options = {0};
 		fill_block(config, "currency", *title, &currency_table, &options);
 		if (strlen(*title) != 3 || strspn(*title, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3) {
-			PROBLEM_AT(config, "currency", *title, "",
-				   "'%s' is no currency: three capital letters of ISO 4217", *title);
+			CONFIG_PROBLEM_AT(config, "currency", *title, "",
+					  "'%s' is no currency: it must be three capital letters of ISO 4217", *title);
 			continue;
 		}
 		struct kontor_currency *currency = &unit->currencies[unit->currencies_len++];
@@ -185,23 +196,27 @@ static void read_region_currencies(struct unit_config *unit, struct kontor_regio
 {
 	struct config *config = unit->config;
 	if (count(codes) == 0 && config_find(config, "region", region->code, "currencies"))
-		PROBLEM_AT(config, "region", region->code, "currencies", "region \"%s\" accepts no currency",
-			   region->code);
+		CONFIG_PROBLEM_AT(config, "region", region->code, "currencies",
+				  "region \"%s\" accepts no currency: list its own first", region->code);
 	if (count(codes) > KONTOR_REGION_CURRENCIES)
-		PROBLEM_AT(config, "region", region->code, "currencies", "region \"%s\" has more than %d currencies",
-			   region->code, KONTOR_REGION_CURRENCIES);
+		CONFIG_PROBLEM_AT(config, "region", region->code, "currencies",
+				  "region \"%s\" has more than %d currencies: leave some out", region->code,
+				  KONTOR_REGION_CURRENCIES);
 	for (; codes && *codes && region->currencies_len < KONTOR_REGION_CURRENCIES; codes++) {
 		const struct kontor_currency *currency = find_currency(unit, *codes);
 		for (size_t i = 0; currency && i < region->currencies_len; i++)
 			if (region->currencies[i] == currency)
-				PROBLEM_AT(config, "region", region->code, "currencies",
-					   "region \"%s\" has currency %s twice", region->code, *codes);
+				CONFIG_PROBLEM_AT(config, "region", region->code, "currencies",
+						  "region \"%s\" has currency %s twice: leave one out", region->code,
+						  *codes);
 		if (currency)
 			region->currencies[region->currencies_len++] = currency;
 		else if (!config->unreadable)
-			PROBLEM_AT(config, "region", region->code, "currencies",
-				   "region \"%s\" accepts '%s', which no `currency \"%s\"` block describes",
-				   region->code, *codes, *codes);
+			CONFIG_PROBLEM_AT(
+				config, "region", region->code, "currencies",
+				"region \"%s\" accepts '%s', which no `currency \"%s\"` block describes: add it to "
+				"currencies.conf",
+				region->code, *codes, *codes);
 	}
 }
 
@@ -211,7 +226,8 @@ static void read_region(struct unit_config *unit, const char *title, const char 
 	struct region_options options = {0};
 	fill_block(config, "region", title, &region_table, &options);
 	if (!kontor_region_valid(kontor_text_of(title))) {
-		PROBLEM_AT(config, "region", title, "", "'%s' is no region: two capital letters", title);
+		CONFIG_PROBLEM_AT(config, "region", title, "", "'%s' is no region: it must be two capital letters",
+				  title);
 		return;
 	}
 	struct kontor_region *region = &unit->regions[unit->regions_len++];
@@ -221,21 +237,19 @@ static void read_region(struct unit_config *unit, const char *title, const char 
 	region->home_here = unit->options.datacenter && strcmp(region->home, unit->options.datacenter) == 0;
 	struct kontor_error err = KONTOR_ERROR_INIT;
 	if (options.zone && kontor_zone_open(options.zone, &region->zone, &err))
-		PROBLEM_AT(config, "region", title, "zone", "region \"%s\": %s", title, err.message);
+		CONFIG_PROBLEM_AT(config, "region", title, "zone", "region \"%s\": %s", title, err.message);
 	if (options.first_window && !kontor_window_parse(kontor_text_of(options.first_window), &region->first_window))
-		PROBLEM_AT(config, "region", title, "first_window",
-			   "region \"%s\": first_window = \"%s\" is no ISO week, like 2026-W01", title,
-			   options.first_window);
-	bool known = !options.home;
-	for (size_t i = 0; datacenters[i] && !known; i++)
-		known = strcmp(datacenters[i], options.home) == 0;
-	if (!known) {
+		CONFIG_PROBLEM_AT(config, "region", title, "first_window",
+				  "region \"%s\": first_window = \"%s\" must be an ISO week that exists, like 2026-W01",
+				  title, options.first_window);
+	if (options.home && !is_in(datacenters, options.home)) {
 		const char *nearest =
 			kontor_text_nearest(kontor_text_of(options.home), datacenters, count(datacenters));
-		PROBLEM_AT(config, "region", title, "home",
-			   "region \"%s\": its home '%s' is no datacenter: there is no datacenters/%s.conf%s%s%s",
-			   title, options.home, options.home, nearest ? "; did you mean '" : "", nearest ? nearest : "",
-			   nearest ? "'?" : "");
+		CONFIG_PROBLEM_AT(
+			config, "region", title, "home",
+			"region \"%s\": its home '%s' is no datacenter: there is no datacenters/%s.conf%s%s%s", title,
+			options.home, options.home, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+			nearest ? "'?" : "");
 	}
 	read_region_currencies(unit, region, options.currencies);
 }
@@ -251,9 +265,10 @@ static unsigned read_roles(struct unit_config *unit, const struct user_entry *us
 			if (strcmp(kontor_role_name(roles[i]), *name) == 0)
 				role = roles[i];
 		if (!role)
-			PROBLEM_AT(unit->config, "user", user->name, "roles",
-				   "user \"%s\": '%s' is no role; there are viewer, operator, approver, admin, unit",
-				   user->name, *name);
+			CONFIG_PROBLEM_AT(
+				unit->config, "user", user->name, "roles",
+				"user \"%s\": '%s' is no role; there are viewer, operator, approver, admin, unit",
+				user->name, *name);
 		set |= role;
 	}
 	return set;
@@ -283,13 +298,14 @@ static void read_users(struct unit_config *unit)
 		read_login(config, user);
 		user->roles = read_roles(unit, user);
 		if (!**title || strlen(*title) >= KONTOR_USER_SIZE)
-			PROBLEM_AT(config, "user", *title, "", "'%s' is no user name: 1 to %d bytes", *title,
-				   KONTOR_USER_SIZE - 1);
+			CONFIG_PROBLEM_AT(config, "user", *title, "",
+					  "'%s' is no user name: it must have 1 to %d bytes", *title,
+					  KONTOR_USER_SIZE - 1);
 		for (size_t i = 0; i + 1 < unit->users_len; i++)
 			if (user->uid >= 0 && unit->users[i].uid == user->uid)
-				PROBLEM_AT(config, "user", *title, "uid",
-					   "users \"%s\" and \"%s\" have the same uid %lld", unit->users[i].name,
-					   *title, (long long)user->uid);
+				CONFIG_PROBLEM_AT(config, "user", *title, "uid",
+						  "users \"%s\" and \"%s\" have the same uid %lld: each needs its own",
+						  unit->users[i].name, *title, (long long)user->uid);
 	}
 }
 
@@ -316,9 +332,15 @@ static void read_lanes(struct unit_config *unit)
 			known |= strcmp(lane_names[i], *title) == 0;
 		const char *nearest = known ? NULL : kontor_text_nearest(kontor_text_of(*title), lane_names, LANES);
 		if (!known)
-			PROBLEM_AT(unit->config, "lane", *title, "", "unknown lane \"%s\"%s%s%s", *title,
-				   nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+			CONFIG_PROBLEM_AT(unit->config, "lane", *title, "", "unknown lane \"%s\"%s%s%s", *title,
+					  nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+					  nearest ? "\"?" : "");
 	}
+}
+
+static bool is_loopback_host(const char *host)
+{
+	return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
 }
 
 static void read_database(struct unit_config *unit)
@@ -328,27 +350,61 @@ static void read_database(struct unit_config *unit)
 	fill_block(config, "database", "main", &database_table, database);
 	const char *name = database->name ? database->name : "";
 	if (!name[0] || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name) || strlen(name) > 64)
-		PROBLEM_AT(config, "database", "main", "name", "database name '%s': must be [a-z0-9_]{1,64}", name);
+		CONFIG_PROBLEM_AT(config, "database", "main", "name", "database name '%s': must be [a-z0-9_]{1,64}",
+				  name);
+	if (database->host && database->host[0] && !is_loopback_host(database->host) &&
+	    !config_value(config, "database", "main", "tls_ca"))
+		CONFIG_PROBLEM_AT(
+			config, "database", "main", "host",
+			"host = \"%s\" is not this machine, so tls_ca must name the PEM file of its authority",
+			database->host);
+	if (!(database->host && database->host[0]) && database->socket && database->socket[0] != '/')
+		CONFIG_PROBLEM_AT(config, "database", "main", "socket",
+				  "socket = \"%s\": must be an absolute path; or set host and tls_ca",
+				  database->socket);
 	for (const char **title = config_titles(config, "database"); *title; title++)
 		if (strcmp(*title, "main") != 0)
-			PROBLEM_AT(config, "database", *title, "", "unknown database \"%s\": there is only \"main\"",
-				   *title);
+			CONFIG_PROBLEM_AT(config, "database", *title, "",
+					  "unknown database \"%s\": there is only \"main\"", *title);
 }
 
-static void read_datacenter(struct unit_config *unit, const char **datacenters)
+static void read_datacenter(struct unit_config *unit, const char *conf_folder, const char **datacenters)
 {
 	struct config *config = unit->config;
 	const char *here = unit->options.datacenter;
 	if (!here)
 		return;
-	config_fill(config, "datacenter", here, datacenter_table, unit);
-	config_refuse_unknown(config, "datacenter", here, &datacenter_table, 1);
-	if (!unit->fallback || !unit->fallback[0])
+	if (!config->unreadable && !config_block(config, "datacenter", here)) {
+		config_problem(config, config_path(config, conf_folder, "datacenters/", here), 1,
+			       "the block that describes it is missing: datacenter \"%s\" { id = NUMBER }", here);
 		return;
-	for (size_t i = 0; datacenters[i]; i++)
-		if (strcmp(datacenters[i], unit->fallback) == 0)
-			return;
-	PROBLEM_AT(config, "datacenter", here, "fallback", "there is no datacenters/%s.conf", unit->fallback);
+	}
+	fill_block(config, "datacenter", here, &datacenter_table, unit);
+	const char *fallback = unit->fallback;
+	if (!fallback || !fallback[0])
+		return;
+	if (strcmp(fallback, here) == 0)
+		CONFIG_PROBLEM_AT(config, "datacenter", here, "fallback",
+				  "fallback = \"%s\" is this datacenter itself: name another one, or leave it out",
+				  here);
+	if (is_in(datacenters, fallback))
+		return;
+	const char *nearest = kontor_text_nearest(kontor_text_of(fallback), datacenters, count(datacenters));
+	CONFIG_PROBLEM_AT(config, "datacenter", here, "fallback",
+			  "fallback = \"%s\": there is no datacenters/%s.conf%s%s%s", fallback, fallback,
+			  nearest ? "; did you mean '" : ": make it, or leave the fallback out", nearest ? nearest : "",
+			  nearest ? "'?" : "");
+}
+
+static void read_profiles(struct unit_config *unit)
+{
+	for (const char **title = config_titles(unit->config, "profile"); *title; title++) {
+		struct profile_options options = {0};
+		fill_block(unit->config, "profile", *title, &profile_table, &options);
+		if (!kontor_name_valid(kontor_text_of(*title)))
+			CONFIG_PROBLEM_AT(unit->config, "profile", *title, "",
+					  "'%s' is no name of a profile: it must be [a-z0-9][a-z0-9-]{0,31}", *title);
+	}
 }
 
 static void refuse_unknown_blocks(struct config *config)
@@ -379,7 +435,7 @@ struct unit_config *unit_config_read(const struct args *args)
 	fill_block(config, "", "", &option_table, &unit->options);
 	const char *folder = kontor_arena_format(config->arena, "%s/datacenters", args->conf_folder);
 	const char **datacenters = config_names(config->arena, folder ? folder : "");
-	read_datacenter(unit, datacenters);
+	read_datacenter(unit, args->conf_folder, datacenters);
 	read_database(unit);
 	read_currencies(unit);
 	const char **regions = config_titles(config, "region");
@@ -389,6 +445,8 @@ struct unit_config *unit_config_read(const struct args *args)
 	read_users(unit);
 	read_services(unit);
 	read_lanes(unit);
+	read_profiles(unit);
+	unit_config_judge(unit, args->conf_folder, datacenters);
 	return unit;
 }
 
@@ -445,7 +503,8 @@ const struct kontor_conf_row *unit_config_row(const char *section, const char *k
 		const struct config_table *table;
 	} tables[] = {{"", &option_table},         {"database", &database_table}, {"datacenter", &datacenter_table},
 		      {"region", &region_table},   {"currency", &currency_table}, {"user", &user_table},
-		      {"service", &service_table}, {"lane", &lane_table},         {"plugin", &plugin_table}};
+		      {"service", &service_table}, {"lane", &lane_table},         {"plugin", &plugin_table},
+		      {"profile", &profile_table}};
 	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
 		for (size_t i = 0; strcmp(tables[t].section, section) == 0 && i < tables[t].table->len; i++)
 			if (strcmp(tables[t].table->rows[i].key, key) == 0)
@@ -457,7 +516,7 @@ static void dump_section(const struct unit_config *unit, const char *section, co
 			 FILE *out)
 {
 	for (const char **title = config_titles(unit->config, section); *title; title++)
-		config_dump_block(unit->config, section, *title, table, table ? 1 : 0, out);
+		config_dump_block(unit->config, section, *title, table, 1, out);
 }
 
 void unit_config_dump(const struct unit_config *unit, FILE *out)
@@ -471,5 +530,5 @@ void unit_config_dump(const struct unit_config *unit, FILE *out)
 	dump_section(unit, "currency", &currency_table, out);
 	dump_section(unit, "region", &region_table, out);
 	dump_section(unit, "user", &user_table, out);
-	dump_section(unit, "profile", NULL, out);
+	dump_section(unit, "profile", &profile_table, out);
 }

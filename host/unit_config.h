@@ -25,6 +25,12 @@ struct database_options {
 	int64_t port, connect_timeout_ms;
 };
 
+/* Who is paid by whom and how: the safefile plugin reads the values itself, and checks what needs more than a form. */
+struct profile_options {
+	const char *format, *debtor_name, *debtor_iban, *debtor_bic, *charge_bearer, *charset;
+	int64_t name_limit, max_payments;
+};
+
 struct user_entry {
 	const char *name;
 	const char *login; /* account of this machine that gives the uid; "": none */
@@ -67,6 +73,8 @@ struct unit_config {
 
 /* Reads and judges everything but the plugins' own rows; problems are in ->config. Never NULL. */
 struct unit_config *unit_config_read(const struct args *args);
+/* unit_config_judge.c: what no single block shows: a name in two files, datacenters that share an id. */
+void unit_config_judge(struct unit_config *unit_config, const char *conf_folder, const char **datacenters);
 /* Together with all previous ones. */
 struct unit_config *unit_config_free(struct unit_config *unit_config);
 

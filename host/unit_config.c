@@ -280,8 +280,8 @@ static void read_login(struct config *config, struct user_entry *user)
 	if (!user->login || !user->login[0])
 		return;
 	if (user->uid >= 0)
-		PROBLEM_AT(config, "user", user->name, "login",
-			   "user \"%s\" has a login and a uid: keep one of the two", user->name);
+		CONFIG_PROBLEM_AT(config, "user", user->name, "login",
+				  "user \"%s\" has a login and a uid: keep one of the two", user->name);
 	else
 		user->uid = account_uid(user->login);
 }

@@ -79,10 +79,11 @@ class Systemd(unittest.TestCase):
             drop_ins = list((PACKAGING / f"systemd/kontord@{file.stem}.service.d").glob("*.conf"))
             self.assertIn("MemoryMax=", "".join(drop_in.read_text() for drop_in in drop_ins), file.name)
 
-    def test_callers_keep_their_uids_and_libzmq_may_list_interfaces(self):
+    def test_callers_keep_their_uids_and_libzmq_gets_the_system_calls_without_which_it_aborts(self):
         settings = UNIT_FILE.read_text()
         self.assertNotRegex(settings, r"(?m)^PrivateUsers=(yes|true|1)")
         self.assertIn("AF_NETLINK", one(r"^RestrictAddressFamilies=(.+)", settings).split())
+        self.assertNotIn("@resources", " ".join(re.findall(r"^SystemCallFilter=(~.+)", settings, re.MULTILINE)))
         self.assertEqual(one(r"^RuntimeDirectoryPreserve=(.+)", settings), "yes")
 
     def test_a_stop_is_given_longer_than_the_shipped_drain(self):

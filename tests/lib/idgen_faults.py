@@ -8,6 +8,7 @@ import time
 from idgen_site import Refused
 
 STOCK_MARGIN_S = 1.5    # ids may have run ahead of the clock, and the machine is busy
+SILENCE_S = 10          # a machine may be so busy that a host does not get to answer for seconds; that is no refusal
 RESTART_S = 15          # a process's start on a busy machine, and its first slot
 
 
@@ -110,7 +111,7 @@ class Faults(threading.Thread):
         while time.monotonic() < end:
             for letter, host in zip("ab", self.datacenter.hosts):
                 try:
-                    host.ask("idgen.next", namespace="default")
+                    host.ask("idgen.next", timeout=SILENCE_S, namespace="default")
                 except Refused as refused:
                     if refused.name != "BUSY":                      # ahead of the clock: that has another cause
                         refusals.append(f"{letter}: {refused}")

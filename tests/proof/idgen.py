@@ -6,6 +6,7 @@ show their duplicates in the same rig."""
 import argparse
 import pathlib
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -58,7 +59,8 @@ def main_run(folder, seed, plan, template):
         rig.findings += [f"the fault {kind} never happened" for kinds in plan["kinds"] for kind in kinds if kind not in done]
         rig.findings += [f"no {what}: the run proves less than it says" for what, happened in (
             ("frame was duplicated", proxied["duplicated"]), ("frame was delayed", proxied["delayed"]),
-            ("superfluous reply came", counts["ignored"]), ("time was checked", verdict["time_checked"])) if not happened]
+            ("superfluous reply came", counts["ignored"]), ("child of a fork used ids", counts["forks_fine"]),
+            ("time was checked", verdict["time_checked"])) if not happened]
         for what in ("granted", "consumed"):
             if verdict[what] < plan[what]:
                 rig.findings.append(f"only {verdict[what]:,} ids were {what}, {plan[what]:,} are to be")
@@ -84,6 +86,7 @@ def main():
     options.add_argument("--seed", type=int, default=None)
     options.add_argument("--quick", action="store_true", help="each fault once; about a minute")
     args = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))         # so that no process is left behind
     seed = random.randrange(10 ** 6) if args.seed is None else args.seed
     wrong = []
     with tempfile.TemporaryDirectory(prefix="kontor-idgen-") as folder:

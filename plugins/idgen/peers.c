@@ -324,8 +324,7 @@ size_t peers_clock_offset(struct peers *book, int64_t monotonic_ms, int64_t *ret
 	if (len == 0)
 		return 0;
 	qsort(offsets, len, sizeof(offsets[0]), compare_offsets);
-	int64_t low = offsets[(len - 1) / 2], high = offsets[len / 2];
-	*ret_median_ms = low + (high - low) / 2;
+	*ret_median_ms = offsets[len / 2]; /* no mean: one of two peers that is an hour behind would take us half-way */
 	return len;
 }
 

@@ -85,8 +85,8 @@ uint64_t peers_hwm(struct peers *book, const char *cluster_uuid, const char *key
  * our datacenter id is another one. */
 int peers_conflict(struct peers *book, const char *cluster_uuid, struct kontor_error *err);
 
-/* How many peers had their clock compared within PEERS_RECENT_MS, and the median of (peer's clock - ours); untouched
- * when none. */
+/* How many peers had their clock compared within PEERS_RECENT_MS, and the (upper) median of (peer's clock - ours);
+ * untouched when none. */
 size_t peers_clock_offset(struct peers *book, int64_t monotonic_ms, int64_t *ret_median_ms);
 
 /* Puts "peers": [{endpoint?, unit, datacenter, cluster, heard_ms_ago, clock_offset_ms, problem?}, ...]. */

@@ -214,9 +214,9 @@ class Rig:
         """(verdict, what the judge says for people)"""
         disturbed = self.folder / "disturbed"
         disturbed.write_text("".join(f"{number} {start} {end}\n" for number, start, end in self.disturbances))
+        files = sorted(path for path in self.records.iterdir() if path.suffix != ".new")
         done = subprocess.run([PROGRAMS / "idgen_check", *(["--any-datacenter"] if any_datacenter else []), "--disturbed",
-                               disturbed, *sorted(self.records.iterdir())], text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE)
+                               disturbed, *files], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if done.returncode not in (0, 1):
             raise RuntimeError(f"idgen_check: exit {done.returncode}: {done.stderr}")
         return json.loads(done.stdout), done.stderr

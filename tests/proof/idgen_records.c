@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +52,12 @@ static int64_t now_ms(void)
 bool records_create(struct records_writer *w, const char *path, const struct records_header *header, size_t capacity)
 {
 	size_t size = sizeof(*header) + capacity * sizeof(struct record);
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	char unfinished[PATH_MAX]; /* a file of that name has its header */
+	if (snprintf(unfinished, sizeof(unfinished), "%s.new", path) >= (int)sizeof(unfinished)) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	int fd = open(unfinished, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return false;
 	void *memory = MAP_FAILED;
@@ -68,7 +74,7 @@ bool records_create(struct records_writer *w, const char *path, const struct rec
 				     .capacity = capacity,
 				     .stride = UINT64_C(1) << id_layouts[header->layout].low_bits};
 	*w->header = *header;
-	return true;
+	return rename(unfinished, path) == 0;
 }
 
 static void set_count(struct record *record, uint64_t count)

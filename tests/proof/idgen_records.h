@@ -58,7 +58,8 @@ struct records_writer {
 	uint64_t stride;
 };
 
-/* Makes the file (it must not be there) with room for `capacity` records. False with errno set. */
+/* Makes the file, whole from its first moment (until then it is called path.new), with room for `capacity` records.
+ * False with errno set. */
 bool records_create(struct records_writer *w, const char *path, const struct records_header *header, size_t capacity);
 /* A whole grant. False when the file is full. */
 bool records_add_grant(struct records_writer *w, uint64_t request, uint64_t base, uint64_t stride, uint64_t count);

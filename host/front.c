@@ -91,7 +91,7 @@ static void run_inline(struct front *front, struct exchange *exchange)
 	front_send_error(front, exchange, &exchange->error);
 }
 
-static int check_request(struct front *front, struct exchange *exchange, size_t frames)
+static int check_request(struct front *front, struct exchange *exchange, size_t frames, bool known)
 {
 	struct kontor_error *err = &exchange->error;
 	if (frames > FRAMES)
@@ -102,13 +102,15 @@ static int check_request(struct front *front, struct exchange *exchange, size_t 
 				   zmq_msg_size(&exchange->body), KONTOR_FRAME_LIMIT);
 	int rc =
 		front_identify(front, &exchange->caller, &front->header_frame, &exchange->header, &exchange->user, err);
-	return rc ? rc : front_admit(front, exchange, err);
+	return rc ? rc : front_admit(front, exchange, known, err);
 }
 
-static void on_request(struct front *front, struct exchange *exchange, size_t frames)
+/* known: all but the id is as in the request before, which was not refused. */
+static void on_request(struct front *front, struct exchange *exchange, size_t frames, bool known)
 {
 	counter_add(COUNTER_REQUESTS);
-	if (check_request(front, exchange, frames)) {
+	if (check_request(front, exchange, frames, known)) {
+		front->header_memory.elements = 0;
 		front_send_error(front, exchange, &exchange->error);
 		return;
 	}
@@ -123,6 +125,7 @@ static void on_request(struct front *front, struct exchange *exchange, size_t fr
 		return;
 	}
 	front->inline_exchange = fresh;
+	front->header_memory.elements = 0;
 	front_dispatch(front, exchange);
 }
 
@@ -137,7 +140,9 @@ static void judge(struct front *front, struct exchange *exchange, size_t frames)
 {
 	struct kontor_frame_header *header = &exchange->header;
 	zmq_msg_t *frame = &front->header_frame;
-	if (kontor_frame_read(zmq_msg_data(frame), zmq_msg_size(frame), header, &exchange->error)) {
+	bool same;
+	if (kontor_frame_read(zmq_msg_data(frame), zmq_msg_size(frame), &front->header_memory, header, &same,
+			      &exchange->error)) {
 		counter_add(COUNTER_BAD_MESSAGES);
 		*header = (struct kontor_frame_header){.version = 1};
 		front_send_error(front, exchange, &exchange->error);
@@ -146,7 +151,7 @@ static void judge(struct front *front, struct exchange *exchange, size_t frames)
 	} else if (header->kind == KONTOR_FRAME_CANCEL) {
 		front_cancel(front, &exchange->caller, header->id);
 	} else if (header->kind == KONTOR_FRAME_REQUEST) {
-		on_request(front, exchange, frames);
+		on_request(front, exchange, frames, same);
 	} else {
 		counter_add(COUNTER_BAD_MESSAGES);
 		kontor_fail(&exchange->error, KONTOR_E_BAD_REQUEST,

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "exchange.h"
+#include "frame.h"
 
 #define FRONT_ENDPOINT "inproc://front"     /* calls of this unit's own threads */
 #define WORKERS_ENDPOINT "inproc://workers" /* READY and finished exchanges; work goes back */
@@ -44,6 +45,7 @@ struct front {
 	unsigned methods_bits;
 	kontor_request *inline_request;
 	struct exchange *inline_exchange;                 /* reused, so that an inline method allocates nothing here */
+	struct kontor_frame_memory header_memory;         /* of its header, plugin and method */
 	zmq_msg_t route_frame, header_frame, spare_frame; /* of the message that is being received */
 	kontor_writer *body_writer;
 	int64_t now_us;  /* monotonic_us() when the loop woke, or sent its last reply */
@@ -64,8 +66,8 @@ void front_stop(struct unit *unit);
 /* ---- front_admit.c: what is called, and may it be called now ---- */
 
 int front_list_methods(struct front *front, struct kontor_error *err);
-/* The exchange gets the plugin, the method and the deadline. */
-int front_admit(const struct front *front, struct exchange *exchange, struct kontor_error *err);
+/* The exchange gets the plugin, the method and the deadline; known: it has plugin and method already. */
+int front_admit(const struct front *front, struct exchange *exchange, bool known, struct kontor_error *err);
 
 /* ---- front_identity.c ---- */
 

@@ -175,9 +175,9 @@ static void set_deadline(struct exchange *exchange)
 	exchange->deadline_ms = exchange->received_us / 1000 + left_ms;
 }
 
-int front_admit(const struct front *front, struct exchange *exchange, struct kontor_error *err)
+int front_admit(const struct front *front, struct exchange *exchange, bool known, struct kontor_error *err)
 {
-	int rc = find_method(front, exchange, err);
+	int rc = known ? 0 : find_method(front, exchange, err);
 	if (!rc)
 		rc = check_state(front, exchange, err);
 	if (!rc)

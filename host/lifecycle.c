@@ -5,6 +5,7 @@
 #include "lifecycle.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -35,6 +36,20 @@ const char *unit_state_name(enum unit_state state)
 
 /* ---- stages ------------------------------------------------------------------------------------------------------ */
 
+/* Without this the kernel lets libzmq's thread interrupt the front for every single reply, as soon as the front does
+ * more than an echo does: most of the time then goes into switching. A thread of SCHED_BATCH begins when a core is free
+ * or the other one waits, so it finds many replies at once. Left alone when somebody chose another policy for the
+ * process. */
+static void let_io_wait_its_turn(void *zmq)
+{
+	static const struct sched_param none = {.sched_priority = 0};
+	/* libzmq ends the process when it may not set what it was told to: so it is tried here. */
+	if (sched_getscheduler(0) != SCHED_OTHER || sched_setscheduler(0, SCHED_BATCH, &none))
+		return;
+	if (!sched_setscheduler(0, SCHED_OTHER, &none))
+		zmq_ctx_set(zmq, ZMQ_THREAD_SCHED_POLICY, SCHED_BATCH);
+}
+
 static int start_messages(struct unit *unit, struct kontor_error *err)
 {
 	unit->zmq = zmq_ctx_new();
@@ -42,6 +57,7 @@ static int start_messages(struct unit *unit, struct kontor_error *err)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "zmq_ctx_new: %s", zmq_strerror(zmq_errno()));
 	zmq_ctx_set(unit->zmq, ZMQ_BLOCKY, 0); /* an exit never waits for messages that nobody takes */
 	zmq_ctx_set(unit->zmq, ZMQ_MAX_SOCKETS, SOCKETS_LIMIT);
+	let_io_wait_its_turn(unit->zmq);
 	return unit_client_open(unit, err);
 }
 

@@ -13,7 +13,7 @@
 #include "notify.h"
 #include "unit_stages.h"
 
-#define RETRY_MS 200
+#define RETRY_MS 20 /* a refused connection is cheap, and the first id shall come 50 ms after the database */
 #define LOG_EVERY_MS 5000
 #define SDK_OWNER "kontor"
 

@@ -206,38 +206,70 @@ static void quick_string(struct quick_reader *q, char *out, size_t size)
 	out[length] = '\0';
 }
 
-/* False: nothing is said about the bytes, and *h is unspecified. */
-static bool read_usual_request(const void *data, size_t size, struct kontor_frame_header *h)
+/* What follows the id of a request with so many elements. */
+static void quick_rest(struct quick_reader *q, unsigned elements, struct kontor_frame_header *h)
 {
-	struct quick_reader q = {.at = data, .end = (const uint8_t *)data + size};
-	unsigned elements = size > 0 && (*q.at & 0xf0) == 0x90 ? *q.at++ & 0x0fu : 0;
-	if (elements < 4 || elements > HEADER_ELEMENTS)
-		return false;
-	h->version = (unsigned)quick_uint(&q, UINT_MAX);
-	h->kind = (unsigned)quick_uint(&q, UINT_MAX);
-	h->id = quick_uint(&q, UINT64_MAX);
 	h->left_ms = 0;
 	h->flags = 0;
 	h->key[0] = h->traceparent[0] = h->caller[0] = '\0';
 	h->server_us = 0;
-	quick_string(&q, h->method, sizeof(h->method));
+	quick_string(q, h->method, sizeof(h->method));
 	if (elements > 4)
-		h->left_ms = (uint32_t)quick_uint(&q, UINT32_MAX);
+		h->left_ms = (uint32_t)quick_uint(q, UINT32_MAX);
 	if (elements > 5)
-		h->flags = quick_uint(&q, UINT64_MAX);
+		h->flags = quick_uint(q, UINT64_MAX);
 	if (elements > 6)
-		quick_string(&q, h->key, sizeof(h->key));
+		quick_string(q, h->key, sizeof(h->key));
 	if (elements > 7)
-		quick_string(&q, h->traceparent, sizeof(h->traceparent));
+		quick_string(q, h->traceparent, sizeof(h->traceparent));
 	if (elements > 8)
-		quick_string(&q, h->caller, sizeof(h->caller));
-	return !q.gave_up && q.at == q.end && h->version == HEADER_VERSION && h->kind == KONTOR_FRAME_REQUEST &&
-	       h->method[0];
+		quick_string(q, h->caller, sizeof(h->caller));
+	q->gave_up |= q->at != q->end || !h->method[0];
 }
 
-int kontor_frame_read(const void *data, size_t size, struct kontor_frame_header *header, struct kontor_error *err)
+enum quick { QUICK_GAVE_UP, QUICK_SAME, QUICK_READ };
+
+static enum quick read_usual_request(const void *data, size_t size, struct kontor_frame_memory *memory,
+				     struct kontor_frame_header *h)
 {
-	return read_usual_request(data, size, header) ? 0 : kontor_frame_parse(data, size, header, err);
+	struct quick_reader q = {.at = data, .end = (const uint8_t *)data + size};
+	unsigned elements = size > 0 && (*q.at & 0xf0) == 0x90 ? *q.at++ & 0x0fu : 0;
+	if (elements < 4 || elements > HEADER_ELEMENTS)
+		return QUICK_GAVE_UP;
+	uint64_t version = quick_uint(&q, UINT_MAX), kind = quick_uint(&q, UINT_MAX);
+	uint64_t id = quick_uint(&q, UINT64_MAX);
+	size_t rest = (size_t)(q.end - q.at);
+	if (q.gave_up || version != HEADER_VERSION || kind != KONTOR_FRAME_REQUEST || rest == 0)
+		return QUICK_GAVE_UP;
+	if (elements == memory->elements && rest == memory->size && memcmp(q.at, memory->rest, rest) == 0) {
+		h->id = id;
+		return QUICK_SAME;
+	}
+	const uint8_t *begin = q.at;
+	memory->elements = 0;
+	h->version = (unsigned)version;
+	h->kind = (unsigned)kind;
+	h->id = id;
+	quick_rest(&q, elements, h);
+	if (q.gave_up)
+		return QUICK_GAVE_UP;
+	if (rest <= sizeof(memory->rest)) {
+		memcpy(memory->rest, begin, rest);
+		memory->size = rest;
+		memory->elements = elements;
+	}
+	return QUICK_READ;
+}
+
+int kontor_frame_read(const void *data, size_t size, struct kontor_frame_memory *memory,
+		      struct kontor_frame_header *header, bool *ret_same, struct kontor_error *err)
+{
+	enum quick quick = read_usual_request(data, size, memory, header);
+	*ret_same = quick == QUICK_SAME;
+	if (quick != QUICK_GAVE_UP)
+		return 0;
+	memory->elements = 0;
+	return kontor_frame_parse(data, size, header, err);
 }
 
 /* ---- any header ---- */

@@ -9,9 +9,19 @@
 
 #pragma GCC visibility push(default)
 
-/* As kontor_frame_parse(), and quicker: the usual request is read in one pass into *header, without copying it whole.
- * On failure *header is unspecified. tests/frame_test.c and tests/fuzz/frame_fuzz.c hold the two against each other. */
-int kontor_frame_read(const void *data, size_t size, struct kontor_frame_header *header, struct kontor_error *err);
+/* What followed the id of the request that was read last: a caller's requests differ in little more. */
+struct kontor_frame_memory {
+	unsigned elements; /* of that header; 0: nothing is remembered */
+	size_t size;
+	unsigned char rest[128];
+};
+
+/* As kontor_frame_parse(), and quicker: the usual request is read in one pass into *header, without copying it whole;
+ * *ret_same: only the id differs from the request before. For that *header must be what the last call with this memory
+ * left in it; who changed it sets memory->elements = 0. On failure *header is unspecified. tests/frame_test.c and
+ * tests/fuzz/frame_fuzz.c hold the two against each other. */
+int kontor_frame_read(const void *data, size_t size, struct kontor_frame_memory *memory,
+		      struct kontor_frame_header *header, bool *ret_same, struct kontor_error *err);
 
 #define KONTOR_FRAME_ANSWER_SIZE 24
 

@@ -3,6 +3,7 @@
  * Writing msgpack. A map or array gets a 32-bit header at once; when it is closed its size is patched in, or the header
  * shortened to one byte.
  */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,12 +100,6 @@ static unsigned char *append(kontor_writer *w, size_t size)
 	return at;
 }
 
-static void put_big_endian(unsigned char *at, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		at[i] = (unsigned char)(value >> 8 * (bytes - 1 - i));
-}
-
 /* Called before each value: counts it in the container that it goes into. */
 static bool begin_value(kontor_writer *w)
 {
@@ -166,7 +161,8 @@ void kontor_write_end(kontor_writer *w)
 	unsigned char *header = (unsigned char *)w->buffer.data + container->position;
 	size_t bytes = w->buffer.size - container->position - HEADER_SIZE;
 	if (size > FIX_LIMIT || bytes > SHORT_BYTES) {
-		put_big_endian(header + 1, size, 4);
+		uint32_t big_endian = htobe32(size);
+		memcpy(header + 1, &big_endian, sizeof(big_endian));
 		return;
 	}
 	header[0] = (unsigned char)((container->map ? TYPE_FIX_MAP : TYPE_FIX_ARRAY) | size);
@@ -192,7 +188,8 @@ void kontor_write_uint(kontor_writer *w, uint64_t value)
 	if (!at)
 		return;
 	at[0] = (unsigned char)(bytes ? 0xCC + log : value); /* uint 8, 16, 32, 64 */
-	put_big_endian(at + 1, value, bytes);
+	uint64_t big_endian = htobe64(value);
+	memcpy(at + 1, (const char *)&big_endian + sizeof(big_endian) - bytes, bytes);
 }
 
 void kontor_write_bool(kontor_writer *w, bool value)

@@ -18,6 +18,8 @@
 #include "message_small.h"
 #include "request_args.h"
 
+#define REPEATED_SIZE 128 /* bytes of a body that is remembered */
+
 struct kontor_request {
 	struct kontor_request_options options;
 	char method[KONTOR_METHOD_NAME_SIZE]; /* "settlement.close" */
@@ -27,6 +29,12 @@ struct kontor_request {
 	kontor_body *body;
 	struct kontor_arg_value *values; /* as many as the method has arguments */
 	size_t values_room;
+	kontor_arena *values_arena; /* their strings */
+	/* A caller's requests are often the same: then the values are those of the request before. */
+	const struct kontor_method *repeated_method; /* NULL: nothing is remembered */
+	const kontor_host *repeated_host;            /* whose regions the values were checked against */
+	size_t repeated_size;
+	unsigned char repeated_body[REPEATED_SIZE];
 	struct kontor_error error;
 	struct kontor_idempotency idempotency;
 };
@@ -36,9 +44,10 @@ static kontor_request *request_new(struct kontor_error *err)
 	kontor_request *r = calloc(1, sizeof(*r));
 	if (r) {
 		r->arena = kontor_arena_new(0);
+		r->values_arena = kontor_arena_new(0);
 		r->reply = kontor_writer_new();
 	}
-	if (!r || !r->arena || !r->reply) {
+	if (!r || !r->arena || !r->values_arena || !r->reply) {
 		kontor_request_free(r);
 		kontor_fail(err, KONTOR_E_INTERNAL, "request: out of memory");
 		return NULL;
@@ -52,6 +61,7 @@ kontor_request *kontor_request_free(kontor_request *r)
 		kontor_body_free(r->body);
 		kontor_writer_free(r->reply);
 		kontor_arena_free(r->arena);
+		kontor_arena_free(r->values_arena);
 		free(r->values);
 		free(r);
 	}
@@ -95,6 +105,48 @@ static int read_body(kontor_request *r, msgpack_object *ret_map, struct kontor_e
 	return 0;
 }
 
+static bool is_repeated(const kontor_request *r)
+{
+	const struct kontor_request_options *options = &r->options;
+	return options->method == r->repeated_method && options->host == r->repeated_host &&
+	       options->body_size == r->repeated_size &&
+	       (!r->repeated_size || memcmp(options->body, r->repeated_body, r->repeated_size) == 0);
+}
+
+/* The entries of a small map point into the message, which goes; what was copied out of it stays. */
+static void remember(kontor_request *r)
+{
+	for (size_t i = 0; i < r->options.method->args_len; i++)
+		if (r->values[i].object || r->options.method->args[i].type == KONTOR_ARG_BYTES)
+			return;
+	if (r->body || r->options.body_size > sizeof(r->repeated_body))
+		return;
+	if (r->options.body_size)
+		memcpy(r->repeated_body, r->options.body, r->options.body_size);
+	r->repeated_size = r->options.body_size;
+	r->repeated_method = r->options.method;
+	r->repeated_host = r->options.host;
+}
+
+static int check_values(kontor_request *r, struct kontor_error *err)
+{
+	const struct kontor_request_options *options = &r->options;
+	msgpack_object map;
+	r->repeated_method = NULL;
+	kontor_arena_reset(r->values_arena);
+	name_method(r, options->service, options->method->name);
+	int rc = clear_values(r, err);
+	if (rc == 0)
+		rc = read_body(r, &map, err);
+	if (rc)
+		return rc;
+	struct kontor_arg_check check = {options->host, options->service, options->method, r->values_arena, err};
+	rc = kontor_args_check(&check, &map, r->values);
+	if (rc == 0)
+		remember(r);
+	return rc;
+}
+
 int kontor_request_begin(kontor_request **request, const struct kontor_request_options *options,
 			 struct kontor_error *err)
 {
@@ -105,15 +157,7 @@ int kontor_request_begin(kontor_request **request, const struct kontor_request_o
 	r->options = *options;
 	kontor_error_clear(&r->error);
 	kontor_arena_reset(r->arena);
-	name_method(r, options->service, options->method->name);
-	msgpack_object map;
-	int rc = clear_values(r, err);
-	if (rc == 0)
-		rc = read_body(r, &map, err);
-	if (rc)
-		return rc;
-	struct kontor_arg_check check = {options->host, options->service, options->method, r->arena, err};
-	return kontor_args_check(&check, &map, r->values);
+	return is_repeated(r) ? 0 : check_values(r, err);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------- */

@@ -123,6 +123,17 @@ static int check_id(const struct place *at, const msgpack_object *object, struct
 	return 0;
 }
 
+/* The handler gets a copy that ends with NUL. */
+static int keep_text(const struct place *at, struct kontor_text text, struct kontor_arg_value *ret)
+{
+	ret->text.data = kontor_arena_copy(at->check->arena, text.data, text.size);
+	ret->text.size = text.size;
+	if (!ret->text.data)
+		return kontor_fail(at->check->err, KONTOR_E_INTERNAL, "%s: out of memory for the arguments",
+				   at->check->service);
+	return 0;
+}
+
 static int check_string(const struct place *at, const msgpack_object *object, struct kontor_arg_value *ret)
 {
 	int64_t min, max;
@@ -131,12 +142,7 @@ static int check_string(const struct place *at, const msgpack_object *object, st
 		return refuse(at, "a string of UTF-8 without NUL");
 	if (!within(at->arg, (int64_t)text.size, 0, KONTOR_FRAME_LIMIT, &min, &max))
 		return refuse_range(at, "a string", min, max);
-	ret->text.data = kontor_arena_copy(at->check->arena, text.data, text.size);
-	ret->text.size = text.size;
-	if (!ret->text.data)
-		return kontor_fail(at->check->err, KONTOR_E_INTERNAL, "%s: out of memory for the arguments",
-				   at->check->service);
-	return 0;
+	return keep_text(at, text, ret);
 }
 
 static int check_bytes(const struct place *at, const msgpack_object *object, struct kontor_arg_value *ret)
@@ -180,7 +186,7 @@ static int check_name(const struct place *at, const msgpack_object *object, stru
 {
 	if (object->type != MSGPACK_OBJECT_STR || !kontor_name_valid(text_of_object(object)))
 		return refuse(at, "a name: [a-z0-9][a-z0-9-]*, at most 32 characters");
-	return check_string(at, object, ret);
+	return keep_text(at, text_of_object(object), ret);
 }
 
 static int check_time(const struct place *at, const msgpack_object *object, struct kontor_arg_value *ret)
@@ -304,10 +310,10 @@ static int refuse_unknown(const struct table *table, struct kontor_text name)
 
 static size_t find_arg(const struct table *table, struct kontor_text name)
 {
-	size_t i = 0;
-	while (i < table->args_len && !kontor_text_is(name, table->args[i].name))
-		i++;
-	return i;
+	for (size_t i = 0; i < table->args_len; i++)
+		if (strlen(table->args[i].name) == name.size && !memcmp(table->args[i].name, name.data, name.size))
+			return i;
+	return table->args_len;
 }
 
 static int check_entry(const struct table *table, const msgpack_object_kv *entry, struct kontor_arg_value *values)

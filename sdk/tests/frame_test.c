@@ -264,10 +264,13 @@ static void pack_element(msgpack_packer *pk, unsigned place)
 
 static void assert_read_alike(const void *bytes, size_t size)
 {
-	struct kontor_frame_header slow, quick;
+	static struct kontor_frame_memory memory; /* of the header before, so that it is used where it fits */
+	static struct kontor_frame_header quick;
+	bool same;
+	struct kontor_frame_header slow;
 	struct kontor_error slow_error = KONTOR_ERROR_INIT, quick_error = KONTOR_ERROR_INIT;
 	int code = kontor_frame_parse(bytes, size, &slow, &slow_error);
-	assert_int_equal(kontor_frame_read(bytes, size, &quick, &quick_error), code);
+	assert_int_equal(kontor_frame_read(bytes, size, &memory, &quick, &same, &quick_error), code);
 	if (code)
 		assert_string_equal(slow_error.message, quick_error.message);
 	else
@@ -326,6 +329,38 @@ static void test_the_quick_reader_agrees_on_requests(void **state)
 	}
 }
 
+static bool read_again(struct kontor_frame_memory *memory, struct kontor_frame_header *header, uint64_t id,
+		       const char *method, const char *caller)
+{
+	struct kontor_frame_header out = {.version = 1, .kind = KONTOR_FRAME_REQUEST, .id = id, .left_ms = 5000};
+	const void *data;
+	size_t size;
+	bool same;
+	strcpy(out.method, method);
+	strcpy(out.caller, caller);
+	kontor_frame_write(writer, &out);
+	assert_int_equal(kontor_writer_finish(writer, &data, &size, NULL), 0);
+	assert_int_equal(kontor_frame_read(data, size, memory, header, &same, NULL), 0);
+	assert_same_header(header, &out);
+	return same;
+}
+
+static void test_a_request_that_differs_only_in_its_id_is_known(void **state)
+{
+	(void)state;
+	struct kontor_frame_memory memory = {0};
+	struct kontor_frame_header header;
+	assert_false(read_again(&memory, &header, 1, "idgen.next", ""));
+	assert_true(read_again(&memory, &header, UINT64_MAX, "idgen.next", ""));
+	assert_false(read_again(&memory, &header, 3, "idgen.next", "alice"));
+	assert_false(read_again(&memory, &header, 4, "idgen.nest", "alice"));
+	assert_true(read_again(&memory, &header, 5, "idgen.nest", "alice"));
+	bool same = true;
+	assert_int_equal(kontor_frame_read("\x93\x01\x04\x09", 4, &memory, &header, &same, NULL), 0);
+	assert_false(same);
+	assert_false(read_again(&memory, &header, 6, "idgen.nest", "alice")); /* the ping is in *header now */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_a_quick_answer_is_read_as_a_written_one),
 		cmocka_unit_test(test_the_reader_agrees_with_msgpack_c),
 		cmocka_unit_test(test_the_quick_reader_agrees_on_requests),
+		cmocka_unit_test(test_a_request_that_differs_only_in_its_id_is_known),
 	};
 	writer = kontor_writer_new();
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

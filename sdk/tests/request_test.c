@@ -144,6 +144,45 @@ static void test_every_type_is_converted(void **state)
 	assert_false(kontor_arg_given(request, "loose"));
 }
 
+static int begin_with(const struct kontor_method *method, const char *text, int number)
+{
+	open_body();
+	if (text)
+		kontor_put_string(w, "text", text);
+	kontor_put_int(w, "number", number);
+	kontor_write_end(w);
+	struct kontor_request_options options = options_for(method, KONTOR_ROLE_VIEWER);
+	const void *data;
+	char bytes[64]; /* gone when the next request is read */
+	assert_int_equal(kontor_writer_finish(w, &data, &options.body_size, &err), 0);
+	assert_in_range(options.body_size, 1, sizeof(bytes));
+	options.body = memcpy(bytes, data, options.body_size);
+	int rc = kontor_request_begin(&request, &options, &err);
+	memset(bytes, 'X', sizeof(bytes));
+	return rc;
+}
+
+static void test_a_repeated_request_has_its_own_arguments(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(begin_with(&all, "first", 1), 0);
+		memset(kontor_arena_alloc(kontor_request_arena(request), 3000), 'Y', 3000);
+		assert_int_equal(begin_with(&all, "first", 1), 0);
+		memset(kontor_arena_alloc(kontor_request_arena(request), 3000), 'Z', 3000);
+		assert_string_equal(kontor_arg_string(request, "text"), "first");
+		assert_int_equal(kontor_arg_int(request, "number"), 1);
+		assert_int_equal(begin_with(&all, "other", 2), 0);
+		assert_string_equal(kontor_arg_string(request, "text"), "other");
+		assert_int_equal(kontor_arg_int(request, "number"), 2);
+		assert_int_equal(begin_with(&windows, "other", 2), KONTOR_E_BAD_REQUEST);
+		assert_int_equal(begin_with(&all, "other", 1001), KONTOR_E_BAD_REQUEST);
+		assert_int_equal(begin_with(&all, "other", 1001), KONTOR_E_BAD_REQUEST);
+		assert_int_equal(begin_with(&all, NULL, 2), 0);
+		assert_string_equal(kontor_arg_string(request, "text"), "");
+	}
+}
+
 static void test_absent_and_nil_arguments_are_empty(void **state)
 {
 	(void)state;
@@ -320,6 +359,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_type_is_converted),
+		cmocka_unit_test(test_a_repeated_request_has_its_own_arguments),
 		cmocka_unit_test(test_absent_and_nil_arguments_are_empty),
 		cmocka_unit_test(test_a_wrong_value_names_argument_and_rule),
 		cmocka_unit_test(test_a_region_of_another_datacenter_is_not_served_here),

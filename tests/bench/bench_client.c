@@ -74,6 +74,7 @@ void *bench_connect(void *context, const char *endpoint)
 	zmq_setsockopt(dealer, ZMQ_LINGER, &(int){0}, sizeof(int));
 	zmq_setsockopt(dealer, ZMQ_SNDHWM, &(int){0}, sizeof(int));
 	zmq_setsockopt(dealer, ZMQ_RCVHWM, &(int){0}, sizeof(int));
+	zmq_setsockopt(dealer, ZMQ_RECONNECT_IVL, &(int){1}, sizeof(int)); /* ms, for the moment that a unit begins */
 	zmq_setsockopt(dealer, ZMQ_RCVTIMEO, &(int){BENCH_REPLY_MS}, sizeof(int));
 	if (zmq_connect(dealer, endpoint) == 0)
 		return dealer;

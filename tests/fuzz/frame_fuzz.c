@@ -21,13 +21,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kontor_frame_header first, second;
 	struct kontor_error err = KONTOR_ERROR_INIT, quick_err = KONTOR_ERROR_INIT;
-	int quick_rc = kontor_frame_read(data, size, &second, &quick_err);
+	struct kontor_frame_memory memory = {0};
+	bool known;
+	int quick_rc = kontor_frame_read(data, size, &memory, &second, &known, &quick_err);
 	if (kontor_frame_parse(data, size, &first, &err)) {
 		if (!err.message[0] || err.code >= 0 || quick_rc != err.code || strcmp(err.message, quick_err.message))
 			abort();
 		return 0;
 	}
-	if (quick_rc || !same(&first, &second))
+	if (quick_rc || known || !same(&first, &second))
+		abort();
+	if (kontor_frame_read(data, size, &memory, &second, &known, &quick_err) || !same(&first, &second))
 		abort();
 	if (first.kind != KONTOR_FRAME_REQUEST)
 		return 0;

@@ -336,8 +336,8 @@ static bool read_again(struct kontor_frame_memory *memory, struct kontor_frame_h
 	const void *data;
 	size_t size;
 	bool same;
-	strcpy(out.method, method);
-	strcpy(out.caller, caller);
+	memcpy(out.method, method, strlen(method));
+	memcpy(out.caller, caller, strlen(caller));
 	kontor_frame_write(writer, &out);
 	assert_int_equal(kontor_writer_finish(writer, &data, &size, NULL), 0);
 	assert_int_equal(kontor_frame_read(data, size, memory, header, &same, NULL), 0);

@@ -13,14 +13,7 @@
 #define RUNTIME_FOLDER "/run/kontor"
 #define STATE_FOLDER "/var/lib/kontor"
 
-struct option_row {
-	const char *name, *value; /* value: what it takes, NULL for none */
-	enum mode mode;           /* MODE_RUN: does not change the mode */
-	size_t offset;            /* in struct args, of the value */
-	const char *help;
-};
-
-static const struct option_row rows[] = {
+static const struct args_row rows[] = {
 	{"--unit", "NAME", MODE_RUN, offsetof(struct args, unit), "unit to run: CONF/units/NAME.conf"},
 	{"--conf", "FOLDER", MODE_RUN, offsetof(struct args, conf_folder), "configuration (" CONF_FOLDER ")"},
 	{"--runtime", "FOLDER", MODE_RUN, offsetof(struct args, runtime_folder),
@@ -30,6 +23,9 @@ static const struct option_row rows[] = {
 	{"--check", NULL, MODE_CHECK, 0, "report every error of the configuration, touch nothing; exit 0 or 1"},
 	{"--dump-config", NULL, MODE_DUMP_CONFIG, 0, "print the values in force and where each comes from"},
 	{"--dump-plugin", "FILE", MODE_DUMP_PLUGIN, offsetof(struct args, plugin_file), "print what a plugin offers"},
+	{"--describe", NULL, MODE_DESCRIBE, 0, "print all options and built-in services as JSON"},
+	{"--describe-plugin", "FILE", MODE_DESCRIBE_PLUGIN, offsetof(struct args, plugin_file),
+	 "print all of what a plugin offers as JSON"},
 	{"--list-units", NULL, MODE_LIST_UNITS, 0, "print the names of the configured units"},
 	{"--migrate", NULL, MODE_MIGRATE, 0, "make the database and the tables of the unit, and exit"},
 	{"--admin-socket", "PATH", MODE_RUN, offsetof(struct args, admin_socket), "for --migrate: the server's socket"},
@@ -41,6 +37,11 @@ static const struct option_row rows[] = {
 	{"--help", NULL, MODE_HELP, 0, "print this"},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+const struct args_row *args_row(size_t index)
+{
+	return index < ROWS ? &rows[index] : NULL;
+}
 
 void args_help(void)
 {
@@ -84,7 +85,7 @@ struct args args_parse(int argc, char **argv)
 			    .plugin_folder = KONTOR_PLUGIN_FOLDER};
 	for (int i = 1; i < argc; i++) {
 		size_t length = strcspn(argv[i], "=");
-		const struct option_row *row = NULL;
+		const struct args_row *row = NULL;
 		for (size_t r = 0; r < ROWS && !row; r++)
 			if (strlen(rows[r].name) == length && memcmp(rows[r].name, argv[i], length) == 0)
 				row = &rows[r];

@@ -37,5 +37,7 @@ struct loaded_plugin *loader_close(struct loaded_plugin *plugin); /* NULL is fin
 
 /* key=value lines for --dump-plugin. */
 void loader_dump(const struct loaded_plugin *plugin, FILE *out);
+const char *loader_conf_type_name(enum kontor_conf_type type);         /* "int" */
+const char *loader_visibility_name(enum kontor_visibility visibility); /* "public" */
 
 #endif

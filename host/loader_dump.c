@@ -8,14 +8,14 @@
 
 #include "kontor/error.h"
 
-static const char *conf_type_name(enum kontor_conf_type type)
+const char *loader_conf_type_name(enum kontor_conf_type type)
 {
 	static const char *const names[] = {"int",    "bool",     "string", "name", "file", "secret",
 					    "folder", "duration", "size",   "list", "enum"};
 	return (size_t)type < sizeof(names) / sizeof(names[0]) ? names[type] : "unknown";
 }
 
-static const char *visibility_name(enum kontor_visibility visibility)
+const char *loader_visibility_name(enum kontor_visibility visibility)
 {
 	return visibility == KONTOR_PUBLIC ? "public" : visibility == KONTOR_OPERATOR ? "operator" : "internal";
 }
@@ -30,14 +30,14 @@ void loader_dump(const struct loaded_plugin *plugin, FILE *out)
 		fprintf(out, "calls=%s\n", *call);
 	for (size_t i = 0; i < api->conf_len; i++) {
 		const struct kontor_conf_row *row = &api->conf[i];
-		fprintf(out, "conf.%s=%s default=%s%s%s\n", row->key, conf_type_name(row->type),
+		fprintf(out, "conf.%s=%s default=%s%s%s\n", row->key, loader_conf_type_name(row->type),
 			row->default_text ? row->default_text : "(required)", row->help ? " # " : "",
 			row->help ? row->help : "");
 	}
 	for (size_t i = 0; i < api->methods_len; i++) {
 		const struct kontor_method *method = &api->methods[i];
 		fprintf(out, "method.%s.%s=%s %s%s%s # %s\n", api->name, method->name,
-			visibility_name(method->visibility), kontor_role_name(method->role),
+			loader_visibility_name(method->visibility), kontor_role_name(method->role),
 			method->flags & KONTOR_METHOD_CHANGES ? " changes" : "",
 			method->flags & KONTOR_METHOD_INLINE ? " inline" : "", method->help ? method->help : "");
 	}

@@ -9,6 +9,7 @@
 #include "accounts.h"
 #include "args.h"
 #include "crash.h"
+#include "describe.h"
 #include "kontor/log.h"
 #include "kontor/time.h"
 #include "lifecycle.h"
@@ -61,7 +62,10 @@ static int run_dump_plugin(const struct args *args)
 		fprintf(stderr, "kontord: %s\n", err.message);
 		return 1;
 	}
-	loader_dump(plugin, stdout);
+	if (args->mode == MODE_DESCRIBE_PLUGIN)
+		describe_plugin(&plugin->api, stdout);
+	else
+		loader_dump(plugin, stdout);
 	loader_close(plugin);
 	return 0;
 }
@@ -118,7 +122,11 @@ int main(int argc, char **argv)
 	case MODE_VERSION:
 		printf("kontord %s, plugin ABI %d.%d\n", KONTOR_VERSION, KONTOR_ABI_MAJOR, KONTOR_ABI_MINOR);
 		return 0;
+	case MODE_DESCRIBE:
+		describe_host(stdout);
+		return 0;
 	case MODE_DUMP_PLUGIN:
+	case MODE_DESCRIBE_PLUGIN:
 		return run_dump_plugin(&args);
 	case MODE_LIST_UNITS:
 		return run_list_units(&args);

@@ -496,19 +496,25 @@ enum kontor_log_level unit_config_log_level(const struct unit_config *unit)
 	return KONTOR_LOG_INFO;
 }
 
+static const struct config_section sections[] = {
+	{"", &option_table},         {"database", &database_table}, {"datacenter", &datacenter_table},
+	{"region", &region_table},   {"currency", &currency_table}, {"user", &user_table},
+	{"service", &service_table}, {"lane", &lane_table},         {"plugin", &plugin_table},
+	{"profile", &profile_table},
+};
+
+const struct config_section *unit_config_section(size_t index)
+{
+	return index < sizeof(sections) / sizeof(sections[0]) ? &sections[index] : NULL;
+}
+
 const struct kontor_conf_row *unit_config_row(const char *section, const char *key)
 {
-	static const struct {
-		const char *section;
-		const struct config_table *table;
-	} tables[] = {{"", &option_table},         {"database", &database_table}, {"datacenter", &datacenter_table},
-		      {"region", &region_table},   {"currency", &currency_table}, {"user", &user_table},
-		      {"service", &service_table}, {"lane", &lane_table},         {"plugin", &plugin_table},
-		      {"profile", &profile_table}};
-	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
-		for (size_t i = 0; strcmp(tables[t].section, section) == 0 && i < tables[t].table->len; i++)
-			if (strcmp(tables[t].table->rows[i].key, key) == 0)
-				return &tables[t].table->rows[i];
+	const struct config_section *at;
+	for (size_t s = 0; (at = unit_config_section(s)); s++)
+		for (size_t i = 0; strcmp(at->name, section) == 0 && i < at->table->len; i++)
+			if (strcmp(at->table->rows[i].key, key) == 0)
+				return &at->table->rows[i];
 	return NULL;
 }
 

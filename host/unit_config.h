@@ -83,6 +83,12 @@ const struct user_entry *unit_config_user(const struct unit_config *unit_config,
 const struct service_entry *unit_config_service(const struct unit_config *unit_config, const char *name);
 bool unit_config_trusts(const struct unit_config *unit_config); /* approvals = trusted */
 enum kontor_log_level unit_config_log_level(const struct unit_config *unit_config);
+/* A kind of block ("" = top level) and the host's options in it. */
+struct config_section {
+	const char *name;
+	const struct config_table *table;
+};
+const struct config_section *unit_config_section(size_t index); /* NULL behind the last one */
 /* The host's row for a key of a kind of block ("" = top level); NULL when it is a plugin's, or free. */
 const struct kontor_conf_row *unit_config_row(const char *section, const char *key);
 

@@ -15,7 +15,29 @@ function(kontor_embed_schema target owner symbol)
     target_sources(${target} PRIVATE ${output})
 endfunction()
 
+# kontor_add_manual(PAGE name.section TEMPLATE file COMPONENT component PROGRAM target ARGUMENTS words... [DEPENDS targets...])
+#   A manual page of a template and of what the program describes as JSON (make_manual_page.py says how). Not made where what was
+#   built cannot run as it is: another machine's code, or a sanitizer's.
+function(kontor_add_manual)
+    cmake_parse_arguments(M "" "PAGE;TEMPLATE;COMPONENT;PROGRAM" "ARGUMENTS;DEPENDS" ${ARGN})
+    find_program(KONTOR_PYTHON NAMES python3 HINTS /usr/bin)
+    if(NOT KONTOR_PYTHON OR CMAKE_CROSSCOMPILING OR KONTOR_SANITIZE)
+        return()
+    endif()
+    string(REGEX REPLACE ".*\\." "" section ${M_PAGE})
+    set(page ${CMAKE_BINARY_DIR}/man/${M_PAGE})
+    get_filename_component(template ${M_TEMPLATE} ABSOLUTE)
+    add_custom_command(OUTPUT ${page}
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
+        COMMAND ${KONTOR_PYTHON} -B ${KONTOR_CMAKE_DIR}/make_manual_page.py ${template} ${page}
+                $<TARGET_FILE:${M_PROGRAM}> ${M_ARGUMENTS}
+        DEPENDS ${template} ${KONTOR_CMAKE_DIR}/make_manual_page.py ${M_PROGRAM} ${M_DEPENDS} VERBATIM)
+    add_custom_target(manual-${M_PAGE} ALL DEPENDS ${page})
+    install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT ${M_COMPONENT})
+endfunction()
+
 # kontor_add_plugin(NAME name SOURCES files... [SCHEMA files...] [CONF file] [LIBRARIES libs...])
+#   A file NAME.7.in beside the sources, where it is built together with the host, becomes the manual page kontor-NAME(7).
 #   CONF, an example of the plugin's configuration, goes to the documentation folder.
 #   The schema is available as `extern const struct kontor_schema_step <name>_schema[]; extern const size_t <name>_schema_len;`
 function(kontor_add_plugin)
@@ -43,5 +65,9 @@ function(kontor_add_plugin)
     install(TARGETS ${P_NAME} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/kontor/plugins COMPONENT plugin-${P_NAME})
     if(P_CONF)
         install(FILES ${P_CONF} DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT plugin-${P_NAME})
+    endif()
+    if(TARGET kontord AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${P_NAME}.7.in)
+        kontor_add_manual(PAGE kontor-${P_NAME}.7 TEMPLATE ${P_NAME}.7.in COMPONENT plugin-${P_NAME}
+            PROGRAM kontord ARGUMENTS --describe-plugin $<TARGET_FILE:${P_NAME}> DEPENDS ${P_NAME})
     endif()
 endfunction()

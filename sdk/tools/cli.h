@@ -77,6 +77,9 @@ struct command_group {
 extern const struct command_group status_commands, call_commands, id_commands, upload_commands, settlement_commands,
 	payout_commands, safefile_commands, jobs_commands, approval_commands, db_commands;
 
+/* ---- describe.c: groups -> JSON on stdout; an exit code ---- */
+int describe_commands(const struct command_group *const *groups, size_t len);
+
 /* ---- command_line.c: what was typed ------------------------------------------------------------------------------ */
 
 struct command_line {

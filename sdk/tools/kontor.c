@@ -55,7 +55,8 @@ static void print_help(void)
 	puts("  --json            answers as JSON, one object a line; ids are strings of digits\n"
 	     "  --as USER         acts for this user, where the configuration trusts that (approvals = trusted)\n"
 	     "  -e ENDPOINT       the unit to talk to; else KONTOR_ENDPOINT, else " DEFAULT_ENDPOINT "\n"
-	     "  COMMAND --help    arguments and an example\n\n"
+	     "  COMMAND --help    arguments and an example\n"
+	     "  --describe        all commands as JSON\n\n"
 	     "exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 nothing done and worth a retry, 4 outcome "
 	     "unknown");
 }
@@ -155,6 +156,8 @@ int main(int argc, char **argv)
 		print_help();
 		return argc > leading ? EXIT_DONE : EXIT_USAGE;
 	}
+	if (strcmp(argv[leading], "--describe") == 0)
+		return describe_commands(groups, GROUPS);
 	const struct command *command = find_command(argc - leading, argv + leading, &words);
 	if (!command)
 		return refuse_command(argc - leading, argv + leading);

@@ -29,7 +29,9 @@ function(kontor_add_manual)
     get_filename_component(template ${M_TEMPLATE} ABSOLUTE)
     add_custom_command(OUTPUT ${page}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
-        COMMAND ${KONTOR_PYTHON} -B ${KONTOR_CMAKE_DIR}/make_manual_page.py ${template} ${page}
+        # packages are built without rpath
+        COMMAND ${CMAKE_COMMAND} -E env LD_LIBRARY_PATH=$<TARGET_FILE_DIR:Kontor::kontor>
+                ${KONTOR_PYTHON} -B ${KONTOR_CMAKE_DIR}/make_manual_page.py ${template} ${page}
                 $<TARGET_FILE:${M_PROGRAM}> ${M_ARGUMENTS}
         DEPENDS ${template} ${KONTOR_CMAKE_DIR}/make_manual_page.py ${M_PROGRAM} ${M_DEPENDS} VERBATIM)
     add_custom_target(manual-${M_PAGE} ALL DEPENDS ${page})

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# proof: idgen-model [--quick]   every state of the protocol of the ids, and of protocols that fail; see docs/id-generation.md
+# proof: idgen-model [--quick]   every state of the ids' protocol, and of protocols that fail; about 7 min
 """Searches every state of small worlds for a counter that is issued twice, and compares with what must come out: the protocol and
 its guards have none; each protocol that lacks one of them, or that others use, has one, and the shortest way to it is printed."""
 import argparse
@@ -78,9 +78,9 @@ ROWS = [
         Row("journals and peers, any clocks", NONE, Windows, losses=1, marks="all", counters=5,
             full={"counters": 6, "late_statements": 1}),
         Row("journals and peers, an old dump", NONE, Windows, losses=1, marks="all", loses="everything", counters=5,
-            full={"counters": 6, "late_statements": 1}),
+            full={"counters": 6}),
         Row("journals and peers, restored under the running server", NONE, Windows, **RESTORED, marks="all", counters=5,
-            full={"counters": 6, "late_statements": 1}),
+            full={"late_statements": 1}),
         Row("the same, marks looked at before asking only", DUPLICATE, Windows, **RESTORED, marks="all",
             marks_used="when asking", counters=4),
         Row("the same, and the peers hear of the marks later", DUPLICATE, Windows, **RESTORED, marks="heard later",
@@ -110,15 +110,14 @@ ROWS = [
         Row("the same, and numbers are skipped on another server", NONE, Windows, clock="none", counters=8, losses=1, skip=2,
             full={"counters": 10, "late_statements": 1}),
         Row("the same with journals and peers, restored under the running server", NONE, Windows, **RESTORED, clock="none",
-            counters=8, marks="all", full={"counters": 10, "late_statements": 1}),
+            counters=8, marks="all", full={"late_statements": 1}),
     ]),
     ("All of it: as the units do it", [
         Row("lease, quarantine, journals, peers, generation; a failover, a clone", NONE, Windows, **TIMED,
             quarantine=2, marks="all", told_again=True, clones=1, generation="checked",
-            full={"ticks": 4, "counters": 6, "late_statements": 1}),
+            full={"late_statements": 1}),
         Row("the same, restored under the running server", NONE, Windows, **TIMED | {"failover": False},
-            quarantine=2, marks="all", told_again=True, clones=1, generation="checked",
-            full={"ticks": 4, "counters": 6, "late_statements": 1}),
+            quarantine=2, marks="all", told_again=True, clones=1, generation="checked", full={"ticks": 4, "counters": 6}),
     ]),
 ]
 

@@ -12,7 +12,9 @@
 #include "kontor/time.h"
 #include "statements.h"
 
-/* More numbers than were ever reserved since any backup that one would restore: 4 billion, of 5 * 10^17. */
+/* A jump is longer than what can have been reserved and forgotten, and lands higher than any jump before it, also one
+ * that was itself forgotten: at 2^26 numbers for each second since 2026, and 2^32 on top. */
+#define SKIP_BITS_A_SECOND 26
 #define SKIPPED_NUMBERS (UINT64_C(1) << 32)
 
 _Static_assert(CLUSTER_UUID_SIZE == 33, "kontor_random_key() writes 32 digits");
@@ -78,6 +80,7 @@ struct quarantine {
 	const struct lost_reservation *lost;
 	size_t lost_len;
 	int64_t for_ms;
+	uint64_t skip_to; /* of numbers, at least */
 	char reason[CLUSTER_TEXT_SIZE];
 };
 
@@ -97,7 +100,7 @@ static int begin_quarantine(kontor_conn *tx, void *arg, struct kontor_error *err
 	const struct quarantine *q = arg;
 	int code = 0;
 	if (q->server) {
-		uint64_t affected;
+		uint64_t affected; /* found rows: also 1 when the row names this server already */
 		code = kontor_db_exec(tx, SQL_CHANGE_SERVER,
 				      KONTOR_PARAMS(P_STRING(q->server), P_STRING(q->server_before)), &affected, err);
 		if (code || !affected) /* another unit saw it first */
@@ -106,7 +109,8 @@ static int begin_quarantine(kontor_conn *tx, void *arg, struct kontor_error *err
 	for (size_t i = 0; !code && i < q->lost_len; i++)
 		code = raise_again(tx, &q->lost[i], q->for_ms, err);
 	if (!code)
-		code = kontor_db_exec(tx, SQL_SKIP_NUMBERS, KONTOR_PARAMS(P_UINT(SKIPPED_NUMBERS)), NULL, err);
+		code = kontor_db_exec(tx, SQL_SKIP_NUMBERS, KONTOR_PARAMS(P_UINT(q->skip_to), P_UINT(SKIPPED_NUMBERS)),
+				      NULL, err);
 	if (!code)
 		code = kontor_db_exec(tx, SQL_QUARANTINE, KONTOR_PARAMS(P_STRING(q->reason), P_INT(q->for_ms)), NULL,
 				      err);
@@ -115,6 +119,8 @@ static int begin_quarantine(kontor_conn *tx, void *arg, struct kontor_error *err
 
 static int quarantine(kontor_conn *conn, struct cluster *cluster, struct quarantine *q, struct kontor_error *err)
 {
+	int64_t age_ms = cluster->database_ms - KONTOR_ID_EPOCH_MS;
+	q->skip_to = age_ms > 0 ? (uint64_t)age_ms / 1000 << SKIP_BITS_A_SECOND : 0;
 	int code = kontor_db_transaction(conn, begin_quarantine, q, err);
 	if (code)
 		return code;
@@ -123,27 +129,45 @@ static int quarantine(kontor_conn *conn, struct cluster *cluster, struct quarant
 	return cluster_read(conn, cluster, err);
 }
 
-int cluster_watch_server(kontor_conn *conn, struct cluster *cluster, int64_t quarantine_ms, struct kontor_error *err)
+static int read_server(kontor_conn *conn, char server[CLUSTER_TEXT_SIZE], struct kontor_error *err)
 {
 	kontor_rows *rows = NULL;
-	char server[CLUSTER_TEXT_SIZE] = "";
 	int code = kontor_db_query(conn, KONTOR_READ_ALL, SQL_READ_SERVER, KONTOR_NO_PARAMS, &rows, err);
 	if (!code && (code = kontor_rows_next(rows, err)) == 1) {
-		snprintf(server, sizeof(server), "%s", kontor_rows_string(rows, 0));
+		snprintf(server, CLUSTER_TEXT_SIZE, "%s", kontor_rows_string(rows, 0));
 		code = 0;
 	}
 	kontor_rows_close(rows);
 	if (!code && strncmp(server, "galera ", strlen("galera ")) == 0)
 		code = kontor_db_exec(conn, SQL_WAIT_FOR_OTHER_NODES, KONTOR_NO_PARAMS, NULL, err);
-	if (code || strcmp(server, cluster->server) == 0)
+	return code;
+}
+
+int cluster_watch_server(kontor_conn *conn, struct cluster *cluster, char seen[CLUSTER_TEXT_SIZE],
+			 int64_t quarantine_ms, struct kontor_error *err)
+{
+	char server[CLUSTER_TEXT_SIZE] = "";
+	struct quarantine q = {.server_before = cluster->server, .server = server, .for_ms = quarantine_ms};
+	const char *was = NULL;
+	int code = read_server(conn, server, err);
+	if (code)
 		return code;
 	if (!cluster->server[0])
-		return kontor_db_exec(conn, SQL_SET_FIRST_SERVER, KONTOR_PARAMS(P_STRING(server)), NULL, err);
-	struct quarantine q = {.server_before = cluster->server, .server = server, .for_ms = quarantine_ms};
-	snprintf(q.reason, sizeof(q.reason),
-		 "the database moved from server '%.100s' to '%.100s': it may not have all that the other acknowledged",
-		 cluster->server, server);
-	return quarantine(conn, cluster, &q, err);
+		code = kontor_db_exec(conn, SQL_SET_FIRST_SERVER, KONTOR_PARAMS(P_STRING(server)), NULL, err);
+	else if (strcmp(server, cluster->server) != 0)
+		was = cluster->server;
+	else if (seen[0] && strcmp(server, seen) != 0 && cluster_check_quarantine(cluster, NULL) == 0)
+		was = seen; /* an old server is back, and knows nothing of having been away */
+	if (was) {
+		snprintf(q.reason, sizeof(q.reason),
+			 "the database moved from server '%.100s' to '%.100s': it may not have all that the other "
+			 "acknowledged",
+			 was, server);
+		code = quarantine(conn, cluster, &q, err);
+	}
+	if (!code)
+		memcpy(seen, server, CLUSTER_TEXT_SIZE);
+	return code;
 }
 
 int cluster_restore(kontor_conn *conn, struct cluster *cluster, const struct lost_reservation *lost, size_t lost_len,

@@ -32,9 +32,10 @@ int cluster_bind(kontor_conn *conn, unsigned datacenter, const char *user, struc
 /* CONFLICT, in words for the operator, when the database is bound to another id than `datacenter`. */
 int cluster_check(const struct cluster *cluster, unsigned datacenter, struct kontor_error *err);
 
-/* Compares the server that answers with the one that was seen last; another one puts the database in quarantine for
- * quarantine_ms. *cluster follows. */
-int cluster_watch_server(kontor_conn *conn, struct cluster *cluster, int64_t quarantine_ms, struct kontor_error *err);
+/* Compares the server that answers with the one that the database names as the last, and with the one that this unit
+ * saw last ("": none yet); another one puts the database in quarantine for quarantine_ms. *cluster and seen follow. */
+int cluster_watch_server(kontor_conn *conn, struct cluster *cluster, char seen[CLUSTER_TEXT_SIZE],
+			 int64_t quarantine_ms, struct kontor_error *err);
 
 /* A reservation that is known to be made and that the database does not have any more. */
 struct lost_reservation {

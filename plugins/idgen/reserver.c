@@ -230,7 +230,8 @@ static int visit_database(struct reserver *r, struct reservation *visit, struct 
 	if (!code)
 		code = check_peers(r, visit->now, visit->cluster.uuid, err);
 	if (!code)
-		code = cluster_watch_server(visit->conn, &visit->cluster, reservation_quarantine_ms(&r->unit), err);
+		code = cluster_watch_server(visit->conn, &visit->cluster, r->server,
+					    reservation_quarantine_ms(&r->unit), err);
 	if (!code)
 		code = set_clock(r, visit, err);
 	if (!code)

@@ -29,8 +29,9 @@ struct reserver {
 	struct segment segments[NAMESPACE_LIMIT];
 	size_t segments_len;
 	struct namespaces namespaces;
-	int64_t visited_ms; /* monotonic; 0: never */
-	bool connected;     /* the database answered in the last visit */
+	int64_t visited_ms;             /* monotonic; 0: never */
+	char server[CLUSTER_TEXT_SIZE]; /* that answered last; "" */
+	bool connected;                 /* the database answered in the last visit */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;

@@ -642,6 +642,41 @@ static void test_another_database_server_means_quarantine(void **state)
 	unit_kill(newcomer);
 }
 
+/* The old server names itself as the last one; but this unit has seen another since. */
+static void test_an_old_server_that_is_back_means_quarantine_too(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	step(unit);
+	assert_int_equal(sql_int("SELECT quarantine_until_ms FROM id_cluster"), 0);
+	snprintf(unit->reserver.server, sizeof(unit->reserver.server), "new-host 2 3306");
+	step(unit);
+	assert_true(sql_int("SELECT quarantine_until_ms FROM id_cluster") > kontor_now_ms());
+	assert_int_equal(sql_int("SELECT quarantine_reason LIKE '%from server %new-host 2%' FROM id_cluster"), 1);
+	unit_kill(unit);
+}
+
+/* Also when the first jump is forgotten together with what was given out after it. */
+static void test_a_second_jump_of_the_numbers_lands_higher_than_a_forgotten_one(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	sql("INSERT INTO id_namespace (name, layout) VALUES ('ticket', 'segment')");
+	step(unit);
+	int64_t jumps[2];
+	for (int i = 0; i < 2; i++) {
+		sql("UPDATE id_namespace SET max_n = 100 WHERE name = 'ticket'");
+		sql("UPDATE id_cluster SET server = 'old-host 1 3306'");
+		step(unit);
+		jumps[i] = sql_int("SELECT max_n FROM id_namespace WHERE name = 'ticket'");
+		usleep(1100000);
+	}
+	assert_true(jumps[0] > INT64_C(1) << 32);
+	assert_true(jumps[1] > jumps[0] + 60000000);
+	assert_true((uint64_t)jumps[1] < layouts[LAYOUT_SEGMENT].counter_limit / 100);
+	unit_kill(unit);
+}
+
 static void test_a_lease_that_ran_out_is_not_renewed(void **state)
 {
 	(void)state;
@@ -943,6 +978,9 @@ int main(void)
 		cmocka_unit_test_setup(test_most_peers_know_the_time_better_than_a_clock_far_ahead, fresh_tables),
 		cmocka_unit_test_setup(test_a_database_of_another_cluster_is_not_this_units, fresh_tables),
 		cmocka_unit_test_setup(test_another_database_server_means_quarantine, fresh_tables),
+		cmocka_unit_test_setup(test_an_old_server_that_is_back_means_quarantine_too, fresh_tables),
+		cmocka_unit_test_setup(test_a_second_jump_of_the_numbers_lands_higher_than_a_forgotten_one,
+				       fresh_tables),
 		cmocka_unit_test_setup(test_a_lease_that_ran_out_is_not_renewed, fresh_tables),
 		cmocka_unit_test_setup(test_js53_has_slots_of_its_own, fresh_tables),
 		cmocka_unit_test_setup(test_numbers_are_dense_and_never_given_twice, fresh_tables),

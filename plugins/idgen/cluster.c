@@ -12,9 +12,10 @@
 #include "kontor/time.h"
 #include "statements.h"
 
-/* A jump is longer than what can have been reserved and forgotten, and lands higher than any jump before it, also one
- * that was itself forgotten: at 2^26 numbers for each second since 2026, and 2^32 on top. */
-#define SKIP_BITS_A_SECOND 26
+/* A jump lands at 2^17 numbers for each millisecond since 2026, which is higher than any jump before it, also than one
+ * that was itself forgotten. Only where more numbers than that (131 million a second) were reserved, or the clock went
+ * back, it goes on from where it is: by 2^32. */
+#define NUMBER_BITS_A_MS 17
 #define SKIPPED_NUMBERS (UINT64_C(1) << 32)
 
 _Static_assert(CLUSTER_UUID_SIZE == 33, "kontor_random_key() writes 32 digits");
@@ -76,9 +77,8 @@ int cluster_bind(kontor_conn *conn, unsigned datacenter, const char *user, struc
 /* ---- quarantine ----------------------------------------------------------------------------------------------- */
 
 struct quarantine {
-	const char *server_before, *server; /* NULL: it is still the same server */
-	const struct lost_reservation *lost;
-	size_t lost_len;
+	const char *server_before, *server;   /* NULL: it is still the same server */
+	const struct lost_reservations *lost; /* NULL: none is known */
 	int64_t for_ms;
 	uint64_t skip_to; /* of numbers, at least */
 	char reason[CLUSTER_TEXT_SIZE];
@@ -106,10 +106,11 @@ static int begin_quarantine(kontor_conn *tx, void *arg, struct kontor_error *err
 		if (code || !affected) /* another unit saw it first */
 			return code;
 	}
-	for (size_t i = 0; !code && i < q->lost_len; i++)
-		code = raise_again(tx, &q->lost[i], q->for_ms, err);
+	for (size_t i = 0; !code && q->lost && i < q->lost->len; i++)
+		code = raise_again(tx, &q->lost->items[i], q->for_ms, err);
 	if (!code)
-		code = kontor_db_exec(tx, SQL_SKIP_NUMBERS, KONTOR_PARAMS(P_UINT(q->skip_to), P_UINT(SKIPPED_NUMBERS)),
+		code = kontor_db_exec(tx, SQL_SKIP_NUMBERS,
+				      KONTOR_PARAMS(P_UINT(q->skip_to), P_UINT(q->skip_to), P_UINT(SKIPPED_NUMBERS)),
 				      NULL, err);
 	if (!code)
 		code = kontor_db_exec(tx, SQL_QUARANTINE, KONTOR_PARAMS(P_STRING(q->reason), P_INT(q->for_ms)), NULL,
@@ -120,7 +121,7 @@ static int begin_quarantine(kontor_conn *tx, void *arg, struct kontor_error *err
 static int quarantine(kontor_conn *conn, struct cluster *cluster, struct quarantine *q, struct kontor_error *err)
 {
 	int64_t age_ms = cluster->database_ms - KONTOR_ID_EPOCH_MS;
-	q->skip_to = age_ms > 0 ? (uint64_t)age_ms / 1000 << SKIP_BITS_A_SECOND : 0;
+	q->skip_to = age_ms > 0 ? (uint64_t)age_ms << NUMBER_BITS_A_MS : 0;
 	int code = kontor_db_transaction(conn, begin_quarantine, q, err);
 	if (code)
 		return code;
@@ -170,20 +171,21 @@ int cluster_watch_server(kontor_conn *conn, struct cluster *cluster, char seen[C
 	return code;
 }
 
-int cluster_restore(kontor_conn *conn, struct cluster *cluster, const struct lost_reservation *lost, size_t lost_len,
+int cluster_restore(kontor_conn *conn, struct cluster *cluster, const struct lost_reservations *lost,
 		    int64_t quarantine_ms, struct kontor_error *err)
 {
-	struct quarantine q = {.lost = lost, .lost_len = lost_len, .for_ms = quarantine_ms};
+	struct quarantine q = {.lost = lost, .for_ms = quarantine_ms};
+	const struct lost_reservation *first = &lost->items[0];
 	char what[64];
-	if (lost->namespace_)
-		snprintf(what, sizeof(what), "namespace %s", lost->namespace_);
+	if (first->namespace_)
+		snprintf(what, sizeof(what), "namespace %s", first->namespace_);
 	else
-		snprintf(what, sizeof(what), "%s slot %u", lost->layout->name, lost->slot);
+		snprintf(what, sizeof(what), "%s slot %u", first->layout->name, first->slot);
 	snprintf(q.reason, sizeof(q.reason),
 		 "the database lost reservations that it had acknowledged (%s, reserved up to %llu%s): was an old "
 		 "backup "
 		 "restored?",
-		 what, (unsigned long long)lost->hwm, lost_len > 1 ? ", and others" : "");
+		 what, (unsigned long long)first->hwm, lost->len > 1 ? ", and others" : "");
 	return quarantine(conn, cluster, &q, err);
 }
 

@@ -45,8 +45,15 @@ struct lost_reservation {
 	uint64_t epoch, hwm;    /* as known */
 };
 
-/* Tells the database again what it lost, and puts it in quarantine: it may have lost more. *cluster follows. */
-int cluster_restore(kontor_conn *conn, struct cluster *cluster, const struct lost_reservation *lost, size_t lost_len,
+#define LOST_LIMIT 128u /* more than there are slots and namespaces */
+struct lost_reservations {
+	struct lost_reservation items[LOST_LIMIT];
+	size_t len;
+};
+
+/* Tells the database again what it lost, at least one reservation, and puts it in quarantine: it may have lost more.
+ * Who holds a slot can go on with it. *cluster follows. */
+int cluster_restore(kontor_conn *conn, struct cluster *cluster, const struct lost_reservations *lost,
 		    int64_t quarantine_ms, struct kontor_error *err);
 
 /* UNAVAILABLE while the quarantine lasts: until when, and why. */

@@ -296,14 +296,14 @@ int peers_conflict(struct peers *book, const char *cluster_uuid, struct kontor_e
 	pthread_mutex_unlock(&book->lock);
 	if (!found.datacenter)
 		return 0;
-	return kontor_fail(
-		err, KONTOR_E_CONFLICT,
-		"two databases give the ids of datacenter id %u: ours is cluster %s, unit %s%s%s has cluster %s. The "
-		"same ids could be issued twice, so none are issued. Find out which of the two is wrong, give it a "
-		"datacenter id of its own (`id` in its datacenter's file, and a database that is bound to that "
-		"id), and restart the units of both",
-		book->datacenter, cluster_uuid[0] ? cluster_uuid : "not bound yet", found.unit,
-		found.endpoint[0] ? " at " : "", found.endpoint, found.cluster_uuid);
+	return kontor_fail(err, KONTOR_E_CONFLICT,
+			   "two databases give the ids of datacenter id %u, so none are issued: give the wrong one an "
+			   "id of its own (`id` "
+			   "in its datacenter's file, and a new database), and restart the units of both. Ours is "
+			   "cluster %.8s, the "
+			   "other is %.8s, of unit %s%s%s",
+			   book->datacenter, cluster_uuid[0] ? cluster_uuid : "unbound", found.cluster_uuid, found.unit,
+			   found.endpoint[0] ? " at " : "", found.endpoint);
 }
 
 static int compare_offsets(const void *a, const void *b)

@@ -196,6 +196,20 @@ static int set_clock(struct reserver *r, struct reservation *visit, struct konto
 	return 0;
 }
 
+/* All at once, so that one old backup means one quarantine, whenever each namespace is asked for next. */
+static int restore_lost(struct reserver *r, struct reservation *visit, struct kontor_error *err)
+{
+	struct lost_reservations lost = {.len = 0};
+	int code = 0;
+	for (unsigned i = 0; i < RESERVER_POOLS && !code; i++)
+		code = slot_pool_find_lost(&r->pools[i], visit, &lost, err);
+	for (size_t i = 0; i < r->segments_len && !code; i++)
+		code = segment_find_lost(&r->segments[i], visit, &lost, err);
+	if (code || !lost.len)
+		return code;
+	return cluster_restore(visit->conn, &visit->cluster, &lost, reservation_quarantine_ms(&r->unit), err);
+}
+
 /* Each layout and namespace for itself: a failure of one is no reason to leave the others without. */
 static int reserve_all(struct reserver *r, struct reservation *visit, struct kontor_error *err)
 {
@@ -236,6 +250,8 @@ static int visit_database(struct reserver *r, struct reservation *visit, struct 
 		code = set_clock(r, visit, err);
 	if (!code)
 		code = namespaces_read(&r->namespaces, visit->conn, err);
+	if (!code)
+		code = restore_lost(r, visit, err);
 	if (code) {
 		set_reasons(r, err->message);
 		return code;

@@ -62,21 +62,19 @@ static int read_max(const struct segment *segment, const struct reservation *res
 	return code;
 }
 
-/* What may be reserved from: a database that lost reservations is told them again, and jumps. What is known is asked
- * first, see slot_pool.c. */
-static int read_trusted_max(const struct segment *segment, struct reservation *reservation, uint64_t *ret_max,
-			    struct kontor_error *err)
+/* What is known is asked first, see slot_pool.c. */
+int segment_find_lost(const struct segment *segment, const struct reservation *reservation,
+		      struct lost_reservations *lost, struct kontor_error *err)
 {
 	char key[RESERVATION_KEY_SIZE];
+	uint64_t max = 0;
 	const struct layout *layout = segment->allocator.layout;
 	struct known_reservation known = reservation_known(reservation, reservation_key(key, layout, 0, segment->name));
-	int code = read_max(segment, reservation, ret_max, err);
-	if (code || *ret_max >= known.hwm)
-		return code;
-	struct lost_reservation lost = {.layout = layout, .namespace_ = segment->name, .hwm = known.hwm};
-	code = cluster_restore(reservation->conn, &reservation->cluster, &lost, 1,
-			       reservation_quarantine_ms(reservation->unit), err);
-	return code ? code : read_max(segment, reservation, ret_max, err);
+	int code = read_max(segment, reservation, &max, err);
+	if (!code && max < known.hwm && lost->len < LOST_LIMIT)
+		lost->items[lost->len++] =
+			(struct lost_reservation){.layout = layout, .namespace_ = segment->name, .hwm = known.hwm};
+	return code;
 }
 
 /* One attempt. *ret_taken false: another unit was faster. An unknown outcome needs no memory: whatever happened, the
@@ -86,7 +84,9 @@ static int try_reserve(struct segment *segment, struct reservation *reservation,
 {
 	struct allocator *allocator = &segment->allocator;
 	uint64_t before = 0, affected = 0;
-	int code = read_trusted_max(segment, reservation, &before, err);
+	char key[RESERVATION_KEY_SIZE];
+	reservation_key(key, allocator->layout, 0, segment->name);
+	int code = read_max(segment, reservation, &before, err);
 	if (code)
 		return code;
 	uint64_t size = next_size(segment, allocator_numbers(allocator).wanted, reservation->now.monotonic_ms),
@@ -97,8 +97,6 @@ static int try_reserve(struct segment *segment, struct reservation *reservation,
 			      KONTOR_PARAMS(P_UINT(end), P_STRING(segment->name), P_UINT(before)), &affected, err);
 	if (code || affected != 1)
 		return code;
-	char key[RESERVATION_KEY_SIZE];
-	reservation_key(key, allocator->layout, 0, segment->name);
 	if (reservation_overtaken(reservation, key, before)) /* these numbers are lost; the next attempt knows more */
 		return 0;
 	*ret_taken = true;

@@ -22,6 +22,9 @@ void segment_destroy(struct segment *segment);
 
 /* Somebody asked for numbers that are not there, or fewer than half of the last reservation are left. */
 bool segment_due(struct segment *segment);
+/* Adds the namespace if the database has lost reservations of it that are known. */
+int segment_find_lost(const struct segment *segment, const struct reservation *reservation,
+		      struct lost_reservations *lost, struct kontor_error *err);
 /* Does what is due. */
 int segment_step(struct segment *segment, struct reservation *reservation, struct kontor_error *err);
 

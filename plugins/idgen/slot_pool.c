@@ -107,24 +107,20 @@ static int read_table(const struct layout *layout, const struct reservation *res
 	return code;
 }
 
-/* A row below what journal or peers know: the database has lost what it had acknowledged. It is told again, so that
- * who holds a slot can go on with it, and goes into quarantine, because it may have lost what nobody here knows of. */
-static int restore_lost(const struct layout *layout, struct reservation *reservation, struct slot_table *table,
+/* A row below what journal or peers know: the database has lost what it had acknowledged. */
+int slot_pool_find_lost(struct slot_pool *pool, const struct reservation *reservation, struct lost_reservations *lost,
 			struct kontor_error *err)
 {
-	struct lost_reservation lost[SLOTS_LIMIT];
-	size_t len = 0;
-	for (size_t i = 0; i < table->len; i++) {
-		const struct slot_row *row = &table->rows[i];
+	const struct layout *layout = pool->allocator.layout;
+	struct slot_table table;
+	int code = pool->size ? read_table(layout, reservation, &table, err) : 0;
+	for (size_t i = 0; pool->size && !code && i < table.len && lost->len < LOST_LIMIT; i++) {
+		const struct slot_row *row = &table.rows[i];
 		if (row->hwm < row->known.hwm)
-			lost[len++] = (struct lost_reservation){
+			lost->items[lost->len++] = (struct lost_reservation){
 				.layout = layout, .slot = row->slot, .epoch = row->known.epoch, .hwm = row->known.hwm};
 	}
-	if (!len)
-		return 0;
-	int code = cluster_restore(reservation->conn, &reservation->cluster, lost, len,
-				   reservation_quarantine_ms(reservation->unit), err);
-	return code ? code : read_table(layout, reservation, table, err);
+	return code;
 }
 
 /* The longest unused slot that nobody leases or holds and whose counters all lie before the clock; NULL: none. */
@@ -362,8 +358,6 @@ int slot_pool_step(struct slot_pool *pool, struct reservation *reservation, stru
 		return kontor_fail(err, KONTOR_E_UNAVAILABLE, "the ids of layout %s are used up: its time has ended",
 				   layout->name);
 	int code = read_table(layout, reservation, &table, err);
-	if (!code)
-		code = restore_lost(layout, reservation, &table, err);
 	if (code)
 		return code;
 	allocator_set_clock(&pool->allocator, reservation->now, reservation->clock_ms);

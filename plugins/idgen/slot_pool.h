@@ -35,6 +35,9 @@ void slot_pool_destroy(struct slot_pool *pool);
 
 /* Something is to be reserved. */
 bool slot_pool_due(struct slot_pool *pool, const struct reservation_unit *unit, struct allocator_time now);
+/* Adds the slots of which the database has lost reservations that are known. */
+int slot_pool_find_lost(struct slot_pool *pool, const struct reservation *reservation, struct lost_reservations *lost,
+			struct kontor_error *err);
 /* Does what is due. A failure at one slot does not keep the others from theirs; the first one is returned. */
 int slot_pool_step(struct slot_pool *pool, struct reservation *reservation, struct kontor_error *err);
 /* Nothing more is issued from the slots; others may take them once their counters are past (conn NULL: once their

@@ -71,6 +71,7 @@
 #define SQL_RESERVE_NUMBERS "UPDATE id_namespace SET max_n = ? WHERE name = ? AND max_n = ?"
 #define SQL_RAISE_MAX_N "UPDATE id_namespace SET max_n = GREATEST(max_n, ?) WHERE name = ?"
 /* Numbers have no clock that could tell which of them were forgotten; so all namespaces jump. */
-#define SQL_SKIP_NUMBERS "UPDATE id_namespace SET max_n = GREATEST(max_n, ?) + ? WHERE layout = 'segment'"
+#define SQL_SKIP_NUMBERS                                                                                               \
+	"UPDATE id_namespace SET max_n = CASE WHEN max_n < ? THEN ? ELSE max_n + ? END WHERE layout = 'segment'"
 
 #endif

@@ -174,7 +174,7 @@ static void test_without_a_bound_database_any_bound_one_conflicts(void **state)
 	assert_int_equal(peers_conflict(book, "", &err), 0);
 	say(SOUTH, "all@south", 3, OTHER);
 	assert_int_equal(peers_conflict(book, "", &err), KONTOR_E_CONFLICT);
-	assert_non_null(strstr(err.message, "ours is cluster not bound yet"));
+	assert_non_null(strstr(err.message, "Ours is cluster unbound"));
 }
 
 static void test_a_unit_is_no_peer_of_itself(void **state)

@@ -42,8 +42,9 @@ const char *const fault_names[FAULTS] = {
 };
 
 const char *const residual_names[RESIDUALS] = {
-	[RESIDUAL_SILENT_CLONE] = "silent-clone",   [RESIDUAL_OLD_SERVER] = "old-server",
-	[RESIDUAL_RESTORE_TWICE] = "restore-twice", [RESIDUAL_UNHEARD] = "unheard",
+	[RESIDUAL_SILENT_CLONE] = "silent-clone",
+	[RESIDUAL_OLD_SERVER] = "old-server",
+	[RESIDUAL_UNHEARD] = "unheard",
 	[RESIDUAL_NO_CONTACT] = "no-contact",
 };
 
@@ -197,7 +198,10 @@ static bool cut(void)
 static void server_clock_set(struct sql_server *server)
 {
 	int64_t step_ms = step_of_clock();
-	if (step_ms > 5000 && (!world.plan.servers_ahead || world.plan.loss != LOSS_NONE)) /* quarantines end by it */
+	if (step_ms > 5000 && !world.plan.servers_ahead)
+		return;
+	/* quarantines end by it, and numbers jump by it */
+	if (llabs(step_ms) > 5000 && world.plan.loss != LOSS_NONE)
 		return;
 	world_state(server)->clock_offset_ms += step_ms;
 	world_trace("server %d: its clock is set by %lld ms", (int)(server - world.servers), (long long)step_ms);
@@ -222,12 +226,11 @@ static void crashed(struct sql_server *server)
 	down(server, "crashes and starts again");
 }
 
-/* A dump of a database that no unit had visited yet is another database; and one from before a fail-over was noticed,
- * or from before the last loss, is one that is restored a second time: the numbers of layout segment jump by the same
- * number again. */
+/* A dump of a database that no unit had visited yet is another database. A later one may be from before a fail-over was
+ * noticed, and may be restored more than once. */
 static bool kept(struct sql_server *server)
 {
-	if (!process_is_set_up(server) && !(world_state(server)->kept && asked_for(RESIDUAL_RESTORE_TWICE)))
+	if (!process_is_set_up(server) && !world_state(server)->kept)
 		return false;
 	struct server_state *state = world_state(server);
 	sql_server_keep(server);
@@ -247,7 +250,6 @@ static void failed_over(struct sql_server *server)
 {
 	down(server, "fails over to one that has everything");
 	new_identity(server);
-	world_state(server)->kept &= asked_for(RESIDUAL_RESTORE_TWICE) || asked_for(RESIDUAL_OLD_SERVER);
 }
 
 static bool failed_back(struct sql_server *server)
@@ -257,7 +259,6 @@ static bool failed_back(struct sql_server *server)
 	down(server, "fails over to one that lacks what was acknowledged since the dump");
 	sql_server_bring_back(server);
 	new_identity(server);
-	world_state(server)->kept = asked_for(RESIDUAL_RESTORE_TWICE);
 	return true;
 }
 
@@ -291,7 +292,6 @@ static bool restored(struct sql_server *server)
 	if (!asked_for(RESIDUAL_UNHEARD))
 		world_exchange_all();
 	sql_server_bring_back(server);
-	world_state(server)->kept = asked_for(RESIDUAL_RESTORE_TWICE);
 	return true;
 }
 
@@ -445,11 +445,13 @@ void faults_plan(void)
 	}
 	if (plan->places * plan->slots > 6) /* of 8 */
 		plan->slots = 1;
-	plan->step_every_ms = plan->window_ms / PICK(3, 4, 8);
-	plan->take_every_ms = plan->window_ms / PICK(4, 8, 12);
-	plan->peers_every_ms = plan->window_ms / PICK(3, 10);
+	/* Many short lives find more in an hour than few long ones. */
+	bool is_long = random_chance(&world.random, 100);
+	plan->step_every_ms = plan->window_ms / PICK(3, 4, is_long ? 8 : 3);
+	plan->take_every_ms = plan->window_ms / PICK(4, 8, is_long ? 12 : 4);
+	plan->peers_every_ms = plan->window_ms / (is_long ? PICK(3, 10) : 3);
 	plan->fault_every_ms = plan->window_ms / PICK(1, 4, 20);
-	plan->faults_for_ms = plan->window_ms * PICK(1, 1, 2, 3);
+	plan->faults_for_ms = is_long ? plan->window_ms * PICK(1, 1, 2, 3) : plan->window_ms / 2;
 	plan->timeout_ms = PICK(1000, 5000, 10000);
 	plan->slow_ms = PICK(1, 20, 500, 20000);
 	for (enum fault fault = 0; fault < FAULTS; fault++)

@@ -44,11 +44,10 @@ enum fault {
 /* What the protocol does not promise to survive (docs/id-generation.md): only on demand, to show that it would be
  * found. */
 enum residual {
-	RESIDUAL_SILENT_CLONE,  /* a snapshot is resumed within a window, and nothing tells the machine */
-	RESIDUAL_OLD_SERVER,    /* after a fail-over, the server from before it answers again, with what it had then */
-	RESIDUAL_RESTORE_TWICE, /* the same dump is restored a second time */
-	RESIDUAL_UNHEARD,       /* a dump is restored on the same server, and peers have not heard of what it lacks */
-	RESIDUAL_NO_CONTACT,    /* two databases with one datacenter id, and no peer that could tell */
+	RESIDUAL_SILENT_CLONE, /* a snapshot is resumed within a window, and nothing tells the machine */
+	RESIDUAL_OLD_SERVER,   /* after a fail-over, the server from before it answers again, with what it had then */
+	RESIDUAL_UNHEARD,      /* a dump is restored on the same server, and peers have not heard of what it lacks */
+	RESIDUAL_NO_CONTACT,   /* two databases with one datacenter id, and no peer that could tell */
 	RESIDUALS
 };
 

@@ -5,7 +5,7 @@
 What is not here, because it breaks nothing (the model check says the same): another target after an unknown outcome, as the
 compare-and-set on the old mark lets only one of the two through; and the epoch in the window's compare-and-set, which is
 no guard against duplicates (the mark is) but against a slot's owner that was evicted: that is what is demanded of it.
-Nor is the end of a lease, which guards only behind quarantine, journal and marks: no run in tens of thousands needed it.
+Nor is the end of a lease, which guards only behind quarantine, journal and marks: no run that needed it has been found.
 """
 import concurrent.futures
 import json

@@ -7,16 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <zlib.h>
+
 #include "kontor/client.h"
 #include "kontor/log.h"
 #include "kontor/time.h"
 #include "statements.h"
 
 /* A jump lands at 2^17 numbers for each millisecond since 2026, which is higher than any jump before it, also than one
- * that was itself forgotten. Only where more numbers than that (131 million a second) were reserved, or the clock went
- * back, it goes on from where it is: by 2^32. */
+ * that was itself forgotten. Where more numbers than that (131 million a second) were reserved, or the clock went back,
+ * it goes on from where it is by 2^32 and as good as any number up to 2^42, so that two of these do not meet either. */
 #define NUMBER_BITS_A_MS 17
-#define SKIPPED_NUMBERS (UINT64_C(1) << 32)
+#define LEAST_SKIP (UINT64_C(1) << 32)
+#define LOT_BITS 10 /* 32 bits of lot, at this place */
 
 _Static_assert(CLUSTER_UUID_SIZE == 33, "kontor_random_key() writes 32 digits");
 
@@ -80,7 +83,7 @@ struct quarantine {
 	const char *server_before, *server;   /* NULL: it is still the same server */
 	const struct lost_reservations *lost; /* NULL: none is known */
 	int64_t for_ms;
-	uint64_t skip_to; /* of numbers, at least */
+	uint64_t skip_to, skip; /* of numbers: to there, or by so many if they are beyond it */
 	char reason[CLUSTER_TEXT_SIZE];
 };
 
@@ -110,8 +113,8 @@ static int begin_quarantine(kontor_conn *tx, void *arg, struct kontor_error *err
 		code = raise_again(tx, &q->lost->items[i], q->for_ms, err);
 	if (!code)
 		code = kontor_db_exec(tx, SQL_SKIP_NUMBERS,
-				      KONTOR_PARAMS(P_UINT(q->skip_to), P_UINT(q->skip_to), P_UINT(SKIPPED_NUMBERS)),
-				      NULL, err);
+				      KONTOR_PARAMS(P_UINT(q->skip_to), P_UINT(q->skip_to), P_UINT(q->skip)), NULL,
+				      err);
 	if (!code)
 		code = kontor_db_exec(tx, SQL_QUARANTINE, KONTOR_PARAMS(P_STRING(q->reason), P_INT(q->for_ms)), NULL,
 				      err);
@@ -122,6 +125,9 @@ static int quarantine(kontor_conn *conn, struct cluster *cluster, struct quarant
 {
 	int64_t age_ms = cluster->database_ms - KONTOR_ID_EPOCH_MS;
 	q->skip_to = age_ms > 0 ? (uint64_t)age_ms << NUMBER_BITS_A_MS : 0;
+	uLong lot = crc32(crc32(0, (const Bytef *)q->reason, (uInt)strlen(q->reason)),
+			  (const Bytef *)&cluster->database_ms, sizeof(cluster->database_ms));
+	q->skip = LEAST_SKIP + ((uint64_t)lot << LOT_BITS);
 	int code = kontor_db_transaction(conn, begin_quarantine, q, err);
 	if (code)
 		return code;

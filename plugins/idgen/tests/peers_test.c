@@ -97,8 +97,8 @@ static void test_two_databases_of_one_datacenter_id_are_a_conflict(void **state)
 	say(NULL, "all@new", 3, "");
 	assert_no_conflict();
 	say(SOUTH, "all@south", 3, OTHER);
-	assert_conflict(OURS);
-	assert_conflict(OTHER);
+	assert_conflict("Ours is cluster 01234567");
+	assert_conflict("the other is fedcba98");
 	assert_conflict("unit all@south at " SOUTH);
 	assert_conflict("datacenter id 3");
 	assert_conflict("restart the units of both");
@@ -109,7 +109,7 @@ static void test_the_one_that_is_asked_notices_it_too(void **state)
 {
 	(void)state;
 	say(NULL, "all@south", 3, OTHER);
-	assert_conflict("unit all@south has cluster " OTHER);
+	assert_conflict("the other is fedcba98, of unit all@south");
 }
 
 static void test_a_conflict_goes_away_when_that_unit_agrees(void **state)
@@ -124,7 +124,7 @@ static void test_a_conflict_goes_away_when_that_unit_agrees(void **state)
 	say(SOUTH, "all@south", 5, OTHER); /* another datacenter id */
 	assert_no_conflict();
 	say(SOUTH, "all@south", 3, THIRD);
-	assert_conflict(THIRD);
+	assert_conflict("aaaaaaaa");
 	say(SOUTH, "all@south", 3, OURS); /* our database */
 	assert_no_conflict();
 }
@@ -152,7 +152,7 @@ static void test_a_unit_that_calls_and_is_asked_is_one(void **state)
 	say(NULL, "all@south", 3, THIRD);
 	say(SOUTH, "all@south", 3, OTHER);
 	say(SOUTH, "all@south", 3, THIRD);
-	assert_conflict("unit all@south at " SOUTH " has cluster " THIRD);
+	assert_conflict("the other is aaaaaaaa, of unit all@south at " SOUTH);
 	say(SOUTH, "all@south", 3, OURS);
 	assert_no_conflict();
 }
@@ -162,9 +162,9 @@ static void test_another_unit_at_the_endpoint_takes_nothing_back(void **state)
 	(void)state;
 	say(SOUTH, "all@south", 3, OTHER);
 	say(SOUTH, "ids@south", 4, THIRD);
-	assert_conflict("unit all@south has cluster");
+	assert_conflict("of unit all@south");
 	say(NULL, "all@south", 3, OURS); /* a machine of the same name */
-	assert_conflict("unit all@south has cluster");
+	assert_conflict("of unit all@south");
 }
 
 static void test_without_a_bound_database_any_bound_one_conflicts(void **state)

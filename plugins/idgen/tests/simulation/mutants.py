@@ -29,7 +29,8 @@ MUTANTS = {
          "if (false)")],
     "window without epoch": [
         "", ("statements.h", '" + ? WHERE layout = ? AND slot = ? AND epoch = ? AND hwm = ?"\n#define SQL_RELEASE',
-             '" + ? WHERE layout = ? AND slot = ? AND ? >= 0 AND hwm = ?"\n#define SQL_RELEASE')],
+             '" + ? WHERE layout = ? AND slot = ? AND ? >= 0 AND hwm = ?"\n#define SQL_RELEASE'),
+        ("slot_pool.c", "row->epoch != lease->epoch || row->hwm != lease->hwm", "row->hwm != lease->hwm")],
     "acquisition without compare-and-set and lease": [
         "", ("statements.h", "AND epoch = ? AND hwm = ? AND lease_until_ms < \" SQL_NOW_MS",
              "AND ? >= 0 AND ? >= 0 AND 0 < \" SQL_NOW_MS")],
@@ -59,7 +60,7 @@ MUTANTS = {
         LOSSES, ("cluster.c", "if (left_ms <= 0)", "if (true)"),
         ("statements.h", '" AND (SELECT quarantine_until_ms FROM id_cluster) <= " SQL_NOW_MS', '" AND 0 <= " SQL_NOW_MS')],
     "numbers do not jump": [
-        LOSSES, ("cluster.c", "#define SKIPPED_NUMBERS (UINT64_C(1) << 32)", "#define SKIPPED_NUMBERS UINT64_C(0)")],
+        LOSSES, ("statements.h", "CASE WHEN max_n < ? THEN ? ELSE max_n + ? END", "CASE WHEN ? + ? + ? < 0 THEN 0 ELSE max_n END")],
     "peers' marks are not asked": [
         LOSSES, ("reservation.c", "if (unit->peers) {", "if (false) {")],
     "peers' contradiction is ignored": [

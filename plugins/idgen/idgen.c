@@ -365,7 +365,9 @@ static int health(void *self, struct kontor_error *err)
 	allocator_look(&idgen->reserver.pools[LAYOUT_STD63].allocator, reserver_now(&idgen->reserver), &state);
 	if (state.windows && state.left_ms > 0)
 		return 0;
-	return kontor_fail(err, KONTOR_E_UNAVAILABLE, "no window of ids: %s", state.reason);
+	char reason[ALLOCATOR_REASON_SIZE];
+	return kontor_fail(err, KONTOR_E_UNAVAILABLE, "no window of ids: %s",
+			   reserver_reason(&idgen->reserver, &state, reason));
 }
 
 static void drain(void *self)

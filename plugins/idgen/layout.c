@@ -39,15 +39,16 @@ const struct layout *layout_named(const char *name)
 	return NULL;
 }
 
+_Static_assert((int)LAYOUT_STD63 == KONTOR_ID_STD63 && (int)LAYOUT_JS53 == KONTOR_ID_JS53 &&
+		       (int)LAYOUT_SEGMENT == KONTOR_ID_SEGMENT,
+	       "the SDK counts the layouts in the same order");
+
 bool layout_take_apart(const struct layout *layout, uint64_t id, struct layout_parts *ret_parts)
 {
-	struct layout_parts parts = {
-		.counter = id / layout_stride(layout),
-		.datacenter = (unsigned)(id >> layout->slot_bits) & ((1u << layout->datacenter_bits) - 1),
-		.slot = (unsigned)id & ((1u << layout->slot_bits) - 1),
-	};
-	if (parts.counter >= layout->counter_limit || !parts.datacenter || (layout->slots && !parts.slot))
+	struct kontor_id_parts parts;
+	if (!kontor_id_decode_layout((enum kontor_id_layout)(layout - layouts), id, &parts))
 		return false;
-	*ret_parts = parts;
+	*ret_parts = (struct layout_parts){
+		.counter = id / layout_stride(layout), .datacenter = parts.datacenter, .slot = parts.slot};
 	return true;
 }

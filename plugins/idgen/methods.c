@@ -19,8 +19,10 @@ static int refuse_namespace(struct idgen *idgen, kontor_request *request, const 
 		return kontor_request_fail(request, KONTOR_E_NOT_FOUND, "there is no namespace \"%s\"; there are: %s",
 					   name, known);
 	struct allocator_state state;
+	char reason[ALLOCATOR_REASON_SIZE];
 	allocator_look(&idgen->reserver.pools[0].allocator, reserver_now(&idgen->reserver), &state);
-	return kontor_request_fail(request, KONTOR_E_UNAVAILABLE, "no ids yet: %s", state.reason);
+	return kontor_request_fail(request, KONTOR_E_UNAVAILABLE, "no ids yet: %s",
+				   reserver_reason(&idgen->reserver, &state, reason));
 }
 
 /* The layout of the argument "namespace"; std63 when it is not given, which most are. NULL: refused. */
@@ -48,10 +50,11 @@ static int refuse_layout(const struct idgen *idgen, kontor_request *request, con
 static int refuse_grant(struct idgen *idgen, kontor_request *request, const struct namespace *namespace)
 {
 	struct allocator_state state;
+	char reason[ALLOCATOR_REASON_SIZE];
 	reserver_wake(&idgen->reserver);
 	allocator_look(namespace->allocator, reserver_now(&idgen->reserver), &state);
 	int code = kontor_request_fail(request, KONTOR_E_UNAVAILABLE, "no ids: %s",
-				       state.reason[0] ? state.reason : "the next ones are being reserved");
+				       reserver_reason(&idgen->reserver, &state, reason));
 	kontor_request_error(request)->retry_after_ms = state.reason[0] ? AWAY_RETRY_MS : WINDOW_RETRY_MS;
 	return code;
 }

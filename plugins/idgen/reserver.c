@@ -16,6 +16,7 @@
 #define WATCH_EVERY_MS 2000
 #define AWAY_RETRY_MS 20 /* the first id comes this long after a database that was away, and a connection */
 #define REFUSED_RETRY_MS 250
+#define SILENT_MS 1000 /* a visit takes milliseconds */
 #define CLOCKS_DIFFER_MS 5000
 #define PEERS_FOR_MEDIAN 2 /* with one peer nobody knows which of the two clocks is wrong */
 
@@ -275,6 +276,28 @@ static bool visit_due(struct reserver *r, struct allocator_time now)
 	return false;
 }
 
+static void set_asking(struct reserver *r, int64_t since_ms)
+{
+	pthread_mutex_lock(&r->lock);
+	r->asking_since_ms = since_ms;
+	pthread_mutex_unlock(&r->lock);
+}
+
+static int ask_database(struct reserver *r, struct reservation *visit, struct kontor_error *err)
+{
+	int code = kontor_db_acquire(r->db, &visit->conn, err);
+	r->connected = visit->conn != NULL;
+	if (code) {
+		set_reasons(r, err->message);
+		return code;
+	}
+	visit->now = reserver_now(r);
+	r->visited_ms = visit->now.monotonic_ms;
+	code = visit_database(r, visit, err);
+	kontor_db_release(visit->conn);
+	return code;
+}
+
 int reserver_step(struct reserver *r, struct kontor_error *err)
 {
 	struct reservation visit = {.unit = &r->unit, .now = reserver_now(r)};
@@ -282,17 +305,13 @@ int reserver_step(struct reserver *r, struct kontor_error *err)
 	int code = r->cluster.uuid[0] ? check_peers(r, visit.now, r->cluster.uuid, err) : 0;
 	if (!code && !visit_due(r, visit.now))
 		return 0;
-	if (!code)
-		code = kontor_db_acquire(r->db, &visit.conn, err);
-	r->connected = visit.conn != NULL;
 	if (code) {
 		set_reasons(r, err->message);
 		return code;
 	}
-	visit.now = reserver_now(r);
-	r->visited_ms = visit.now.monotonic_ms;
-	code = visit_database(r, &visit, err);
-	kontor_db_release(visit.conn);
+	set_asking(r, visit.now.monotonic_ms);
+	code = ask_database(r, &visit, err);
+	set_asking(r, 0);
 	return code;
 }
 
@@ -398,6 +417,20 @@ struct cluster reserver_cluster(struct reserver *r)
 	struct cluster cluster = r->cluster;
 	pthread_mutex_unlock(&r->lock);
 	return cluster;
+}
+
+char *reserver_reason(struct reserver *r, const struct allocator_state *state, char buffer[ALLOCATOR_REASON_SIZE])
+{
+	pthread_mutex_lock(&r->lock);
+	int64_t silent_ms = r->asking_since_ms ? reserver_now(r).monotonic_ms - r->asking_since_ms : 0;
+	pthread_mutex_unlock(&r->lock);
+	if (silent_ms >= SILENT_MS)
+		snprintf(buffer, ALLOCATOR_REASON_SIZE, "the database has not answered for %lld s",
+			 (long long)silent_ms / 1000);
+	else
+		snprintf(buffer, ALLOCATOR_REASON_SIZE, "%s",
+			 state->reason[0] ? state->reason : "the next ones are being reserved");
+	return buffer;
 }
 
 char *reserver_clocks(struct reserver *r, char *buffer, size_t size)

@@ -35,7 +35,9 @@ struct reserver {
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;
-	struct cluster cluster; /* as last read */
+	int64_t asking_since_ms; /* monotonic: the database was asked then and has not answered yet; 0: it is not asked
+				  */
+	struct cluster cluster;  /* as last read */
 	bool stopping, woken, fenced;
 	char clocks[160]; /* what is wrong with the clocks; "" */
 
@@ -65,6 +67,8 @@ void reserver_fence(struct reserver *r);
 
 /* What was last seen of the database. */
 struct cluster reserver_cluster(struct reserver *r);
+/* Why there are no ids, into buffer (ALLOCATOR_REASON_SIZE); returns buffer. `state` of the allocator that has none. */
+char *reserver_reason(struct reserver *r, const struct allocator_state *state, char buffer[ALLOCATOR_REASON_SIZE]);
 /* What is wrong with the clocks, or "", into buffer (160 bytes or more); returns buffer. */
 char *reserver_clocks(struct reserver *r, char *buffer, size_t size);
 struct allocator_time reserver_now(const struct reserver *r);

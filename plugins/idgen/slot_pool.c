@@ -238,6 +238,8 @@ static int renew(struct slot_pool *pool, unsigned number, struct reservation *re
 		lease->pending_hwm =
 			later(window_end(layout, reservation), allocator_window(&pool->allocator, number).last +
 								       layout_counters(layout, unit->window_ms));
+	if (lease->pending_hwm >= layout->counter_limit)
+		lease->pending_hwm = layout->counter_limit - 1;
 	uint64_t affected = 0;
 	int code =
 		kontor_db_exec(reservation->conn, SQL_RESERVE,

@@ -112,6 +112,23 @@ class Ids(Scenario):
         finally:
             os.kill(pid, signal.SIGCONT)
 
+    def test_who_has_to_wait_for_the_database_is_told_so(self):
+        self.create("later", "segment")
+        wait_for(lambda: "later" in [row["namespace"] for row in self.kontor.json("call", "idgen.namespaces")["rows"]])
+        time.sleep(2.5)                                             # all units know it by now; no number is reserved yet
+        pid = int((self.kontor.folder / "mariadbd.pid").read_text())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            def answer():
+                with Service(self.kontor.endpoint) as service, self.assertRaises(Failure) as refused:
+                    service.call("idgen.next", namespace="later")
+                self.assertEqual(refused.exception.name, "UNAVAILABLE")
+                return "the database has not answered for" in refused.exception.message
+            wait_for(answer, 20)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.assertEqual(self.next("later")["base"] >> 4, 1)
+
     def test_a_second_unit_with_the_same_journal_is_refused(self):
         journal = self.kontor.folder / "state" / "all.idgen.journal"
         self.assertTrue(journal.exists())

@@ -256,8 +256,6 @@ void allocator_look(struct allocator *a, struct allocator_time now, struct alloc
 	*ret_state = (struct allocator_state){.current = a->windows[a->current],
 					      .issued = a->issued,
 					      .refused = a->refused,
-					      .wanted = a->wanted,
-					      .suspect = a->suspect,
 					      .clock_ms = now.monotonic_ms + a->offset_ms};
 	for (unsigned i = 0; i < ALLOCATOR_WINDOWS; i++) {
 		const struct allocator_window *window = &a->windows[i];

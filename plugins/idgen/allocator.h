@@ -63,8 +63,6 @@ struct allocator_state {
 	unsigned windows; /* open ones */
 	struct allocator_window current;
 	uint64_t issued, refused;
-	uint32_t wanted;
-	bool suspect;
 	int64_t clock_ms; /* of the ids */
 	int64_t left_ms;  /* until the last window ends if nothing more is taken; of a layout with time */
 	char reason[ALLOCATOR_REASON_SIZE];

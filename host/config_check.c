@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <zmq.h>
+
 #include "kontor/text.h"
 #include "services.h"
 #include "unit.h"
@@ -42,6 +44,13 @@ static bool is_tcp_address(const char *endpoint)
 	       kontor_parse_int(kontor_text_of(colon + 1), &port) && port >= 1 && port <= 65535;
 }
 
+/* A public key as CURVE writes it: 32 bytes in Z85. */
+static bool is_key(const char *text)
+{
+	uint8_t bytes[32];
+	return strlen(text) == 40 && zmq_z85_decode(bytes, text);
+}
+
 static bool is_loopback(const char *endpoint)
 {
 	static const char *const prefixes[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
@@ -59,22 +68,58 @@ static bool is_listed_before(const struct config_setting *setting, size_t index)
 	return false;
 }
 
-static void check_services(struct unit_config *unit_config)
+/* A server's key belongs to tcp: one for all such endpoints, or one for each. */
+static void check_server_keys(struct config *config, const struct service_entry *service, size_t tcp_endpoints)
 {
-	struct config *config = unit_config->config;
-	for (size_t i = 0; i < unit_config->services_len; i++) {
-		const struct config_setting *setting =
-			config_find(config, "service", unit_config->services[i].name, "endpoint");
-		const char *endpoint = unit_config->services[i].endpoint;
-		if (!setting || !endpoint || !endpoint[0])
-			continue;
+	const struct config_setting *keys = config_find(config, "service", service->name, "server_keys");
+	size_t len = keys ? keys->values_len : 0;
+	for (size_t i = 0; i < len; i++)
+		if (!is_key(keys->values[i]))
+			config_problem(config, keys->file, keys->line,
+				       "server_keys: '%s' is no public key: it must be the 40 characters of public-key "
+				       "in the unit's NAME.key, in single quotes",
+				       keys->values[i]);
+	if (tcp_endpoints && !len)
+		CONFIG_PROBLEM_AT(config, "service", service->name, "endpoints",
+				  "service \"%s\" has tcp endpoints without server_keys: write the public key of the "
+				  "units there",
+				  service->name);
+	else if (len && !tcp_endpoints)
+		config_problem(config, keys->file, keys->line,
+			       "service \"%s\" has server_keys, but no tcp endpoint: leave them out", service->name);
+	else if (len > 1 && len != tcp_endpoints)
+		config_problem(
+			config, keys->file, keys->line,
+			"service \"%s\" has %zu server_keys for %zu tcp endpoints: write one for all of them, or "
+			"one for each",
+			service->name, len, tcp_endpoints);
+}
+
+static void check_service(struct config *config, const struct service_entry *service)
+{
+	const struct config_setting *setting = config_find(config, "service", service->name, "endpoints");
+	size_t tcp_endpoints = 0;
+	for (size_t i = 0; setting && i < setting->values_len; i++) {
+		const char *endpoint = setting->values[i];
+		bool tcp = is_tcp_address(endpoint);
+		tcp_endpoints += tcp;
+		if (is_listed_before(setting, i))
+			config_problem(config, setting->file, setting->line,
+				       "endpoint %s is listed twice: leave it out", endpoint);
 		if (strncmp(endpoint, "ipc:///", 7) == 0)
 			check_ipc_path(config, setting->file, setting->line, endpoint + strlen("ipc://"));
-		else if (!is_tcp_address(endpoint))
+		else if (!tcp)
 			config_problem(config, setting->file, setting->line,
-				       "endpoint = \"%s\": must be ipc:///FOLDER/UNIT.sock or tcp://HOST:PORT",
+				       "endpoints: \"%s\" must be ipc:///FOLDER/UNIT.sock or tcp://HOST:PORT",
 				       endpoint);
 	}
+	check_server_keys(config, service, tcp_endpoints);
+}
+
+static void check_services(struct unit_config *unit_config)
+{
+	for (size_t i = 0; i < unit_config->services_len; i++)
+		check_service(unit_config->config, &unit_config->services[i]);
 }
 
 static void check_endpoints(struct unit_config *unit_config, const struct args *args)

@@ -2,39 +2,108 @@
  *
  * Where the unit finds the services that its plugins call.
  */
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "front.h"
 #include "unit_stages.h"
 
-static int add_route(struct unit *unit, const char *service, struct kontor_error *err)
+#define ROUTES_LIMIT 256u /* services that a datacenter's file and the plugins of one unit can name */
+
+struct routes {
+	struct unit *unit;
+	kontor_arena *arena;
+	struct kontor_route list[ROUTES_LIMIT];
+	size_t len;
+};
+
+static size_t count(const char *const *list)
 {
-	char socket[PATH_MAX];
-	const char *endpoint = socket;
-	const struct service_entry *entry = unit_config_service(unit->config, service);
-	snprintf(socket, sizeof(socket), "ipc://%s/%s.sock", unit->args->runtime_folder, service);
-	if (unit_plugin(unit, service))
-		endpoint = FRONT_ENDPOINT;
-	else if (entry && entry->endpoint[0])
-		endpoint = entry->endpoint;
-	return kontor_client_add(unit->client, service, endpoint, err);
+	size_t len = 0;
+	while (list[len])
+		len++;
+	return len;
+}
+
+static bool is_tcp(const char *endpoint)
+{
+	return strncmp(endpoint, "tcp://", 6) == 0;
+}
+
+/* The unit itself when it has the plugin, then the endpoints as the datacenter's file lists them, each tcp one with its
+ * server's key; without any, the unit of the service's name on this machine. */
+static bool list_endpoints(const struct routes *routes, const struct service_entry *entry, struct kontor_route *route)
+{
+	static const char *const none[] = {NULL};
+	const char *const *listed = entry ? entry->endpoints : none, *const *keys = entry ? entry->server_keys : none;
+	size_t listed_len = count(listed), keys_len = count(keys), tcp_seen = 0;
+	struct kontor_endpoint *endpoints = kontor_arena_alloc(routes->arena, (listed_len + 1) * sizeof(*endpoints));
+	if (!endpoints)
+		return false;
+	route->endpoints = endpoints;
+	if (unit_plugin(routes->unit, route->service))
+		endpoints[route->endpoints_len++] = (struct kontor_endpoint){FRONT_ENDPOINT, NULL};
+	else if (listed_len == 0)
+		endpoints[route->endpoints_len++] = (struct kontor_endpoint){
+			kontor_arena_format(routes->arena, "ipc://%s/%s.sock", routes->unit->args->runtime_folder,
+					    route->service),
+			NULL};
+	for (size_t i = 0; i < listed_len; i++) {
+		const char *key = NULL;
+		if (is_tcp(listed[i]) && keys_len)
+			key = keys[keys_len > 1 ? tcp_seen++ : 0];
+		endpoints[route->endpoints_len++] = (struct kontor_endpoint){listed[i], key};
+	}
+	return endpoints[0].endpoint != NULL;
+}
+
+static int add_route(struct routes *routes, const char *service, struct kontor_error *err)
+{
+	const struct unit_config *config = routes->unit->config;
+	const struct service_entry *entry = unit_config_service(config, service);
+	for (size_t i = 0; i < routes->len; i++)
+		if (strcmp(routes->list[i].service, service) == 0)
+			return 0;
+	if (routes->len == ROUTES_LIMIT)
+		return kontor_fail(err, KONTOR_E_BAD_REQUEST, "more than %u services are named: leave some out",
+				   ROUTES_LIMIT);
+	struct kontor_route *route = &routes->list[routes->len++];
+	*route = (struct kontor_route){.service = service, .enabled = !entry || entry->enabled};
+	route->why_disabled = kontor_arena_format(routes->arena, "datacenter %s", config->options.datacenter);
+	if (!route->why_disabled || !list_endpoints(routes, entry, route))
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the directory of services");
+	return 0;
+}
+
+static int add_routes(struct routes *routes, struct kontor_error *err)
+{
+	const struct unit *unit = routes->unit;
+	const struct unit_config *config = unit->config;
+	int rc = add_route(routes, "idgen", err); /* kontor_id_next() is for everybody */
+	for (size_t i = 0; i < config->services_len && !rc; i++)
+		rc = add_route(routes, config->services[i].name, err);
+	for (size_t i = 0; i < unit->plugins_len && !rc; i++) {
+		rc = add_route(routes, unit->plugins[i]->api.name, err);
+		for (const char *const *call = unit->plugins[i]->api.calls; call && *call && !rc; call++)
+			rc = add_route(routes, *call, err);
+	}
+	return rc;
+}
+
+int unit_client_set_routes(struct unit *unit, struct kontor_error *err)
+{
+	struct routes routes = {.unit = unit, .arena = kontor_arena_new(0)};
+	if (!routes.arena)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the directory of services");
+	int rc = add_routes(&routes, err);
+	if (!rc)
+		rc = kontor_client_set_routes(unit->client, routes.list, routes.len, err);
+	kontor_arena_free(routes.arena);
+	return rc;
 }
 
 int unit_client_open(struct unit *unit, struct kontor_error *err)
 {
-	const struct unit_config *config = unit->config;
 	const struct kontor_client_options options = {.zmq_context = unit->zmq, .caller = unit->args->unit};
 	int rc = kontor_client_new(&options, &unit->client, err);
-	for (size_t i = 0; i < config->services_len && !rc; i++)
-		rc = add_route(unit, config->services[i].name, err);
-	for (size_t i = 0; i < unit->plugins_len && !rc; i++) {
-		rc = add_route(unit, unit->plugins[i]->api.name, err);
-		for (const char *const *call = unit->plugins[i]->api.calls; call && *call && !rc; call++)
-			rc = add_route(unit, *call, err);
-	}
-	if (!rc)
-		rc = add_route(unit, "idgen", err); /* kontor_id_next() is for everybody */
-	return rc;
+	return rc ? rc : unit_client_set_routes(unit, err);
 }

@@ -117,8 +117,15 @@ static const struct config_table profile_table = TABLE(profile_rows);
 static const struct kontor_conf_row service_rows[] = {
 	{"enabled", KONTOR_CONF_BOOL, offsetof(struct service_entry, enabled), "yes", 0, 0, NULL,
 	 "no: calls are answered DISABLED at once", false},
-	{"endpoint", KONTOR_CONF_STRING, offsetof(struct service_entry, endpoint), "", 0, 0, NULL,
-	 "where it answers when it is in another unit; empty: RUNTIME/NAME.sock", false},
+	{"endpoints", KONTOR_CONF_LIST, offsetof(struct service_entry, endpoints), "{}", 0, 0, NULL,
+	 "where it answers, the nearest first, like ipc:///run/kontor/all.sock or tcp://10.3.0.11:7411; none: this "
+	 "unit "
+	 "if it has the plugin, else RUNTIME/NAME.sock",
+	 false},
+	{"server_keys", KONTOR_CONF_LIST, offsetof(struct service_entry, server_keys), "{}", 0, 0, NULL,
+	 "public keys of the units at tcp endpoints, in single quotes: one for all of them, or one for each in their "
+	 "order",
+	 false},
 };
 static const struct config_table service_table = TABLE(service_rows);
 

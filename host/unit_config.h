@@ -42,7 +42,8 @@ struct user_entry {
 struct service_entry {
 	const char *name;
 	bool enabled;
-	const char *endpoint; /* "": RUNTIME/NAME.sock */
+	const char *const *endpoints; /* none: this unit or RUNTIME/NAME.sock */
+	const char *const *server_keys;
 };
 
 struct lane_entry {

@@ -11,8 +11,11 @@
 int unit_lock(struct unit *unit, struct kontor_error *err);
 void unit_unlock(struct unit *unit);
 
-/* ---- unit_client.c: the directory of services: this unit's own by inproc, others by ipc ---- */
+/* ---- unit_client.c: the directory of services: this unit's own by inproc, others by ipc and tcp ---- */
 int unit_client_open(struct unit *unit, struct kontor_error *err);
+/* As the configuration in force and the plugins of this moment say; calls under way end with the routes they began
+ * with. */
+int unit_client_set_routes(struct unit *unit, struct kontor_error *err);
 
 /* ---- unit_database.c: waits for the server, checks the schema, frees the leases of an earlier instance ---- */
 int unit_database_open(struct unit *unit, struct kontor_error *err);

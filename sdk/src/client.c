@@ -5,6 +5,7 @@
 #include "kontor/client.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,20 +15,18 @@
 
 #include "client_socket.h"
 #include "client_state.h"
+#include "directory.h"
 #include "kontor/time.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
 #define BACKOFF_MS 50
 #define BACKOFF_LIMIT_MS 2000
 
-struct route {
-	char *service, *endpoint;
-};
-
-/* The sockets of one thread. */
+/* One thread's sockets, and the directory as it knows it. */
 struct thread_sockets {
 	kontor_client *client;
 	struct thread_sockets *next;
+	struct directory *directory;
 	struct kontor_client_socket **sockets;
 	size_t len;
 };
@@ -35,18 +34,18 @@ struct thread_sockets {
 struct kontor_client {
 	void *context;
 	bool own_context;
-	char *endpoint, *caller; /* NULL: none */
-	struct route *routes;
-	size_t routes_len;
+	char *caller; /* NULL: none */
 	pthread_key_t key;
 	bool has_key;
-	pthread_mutex_t lock; /* guards `threads` */
+	pthread_mutex_t lock; /* guards all below, and the directories' references */
 	struct thread_sockets *threads;
+	struct directory_endpoint *endpoints;  /* that any directory ever led to */
+	_Atomic(struct directory *) directory; /* read without the lock only to see that it has changed */
 };
 
-/* ---- the directory ---- */
+/* ---- its parts --------------------------------------------------------------------------------------------------- */
 
-static void close_thread(struct thread_sockets *thread)
+static void close_sockets(struct thread_sockets *thread)
 {
 	for (size_t i = 0; i < thread->len; i++)
 		kontor_client_socket_free(thread->sockets[i]);
@@ -65,8 +64,9 @@ static void thread_ends(void *value)
 		link = &(*link)->next;
 	if (*link)
 		*link = thread->next;
+	directory_unref(thread->directory);
 	pthread_mutex_unlock(&client->lock);
-	close_thread(thread);
+	close_sockets(thread);
 }
 
 int kontor_client_new(const struct kontor_client_options *options, kontor_client **ret_client, struct kontor_error *err)
@@ -77,11 +77,12 @@ int kontor_client_new(const struct kontor_client_options *options, kontor_client
 	pthread_mutex_init(&client->lock, NULL);
 	client->own_context = !options->zmq_context;
 	client->context = options->zmq_context ? options->zmq_context : zmq_ctx_new();
-	client->endpoint = options->endpoint ? strdup(options->endpoint) : NULL;
 	client->caller = options->caller ? strdup(options->caller) : NULL;
 	client->has_key = pthread_key_create(&client->key, thread_ends) == 0;
-	if (!client->context || !client->has_key || (options->endpoint && !client->endpoint) ||
-	    (options->caller && !client->caller)) {
+	const struct kontor_endpoint endpoint = {options->endpoint, options->server_key};
+	const struct kontor_route every_service = {.enabled = true, .endpoints = &endpoint, .endpoints_len = 1};
+	client->directory = directory_new(&every_service, options->endpoint != NULL, &client->endpoints);
+	if (!client->context || !client->has_key || !client->directory || (options->caller && !client->caller)) {
 		kontor_client_free(client);
 		return kontor_fail(err, KONTOR_E_INTERNAL, "client: out of memory or of thread keys");
 	}
@@ -100,16 +101,13 @@ kontor_client *kontor_client_free(kontor_client *client)
 	while (client->threads) {
 		struct thread_sockets *thread = client->threads;
 		client->threads = thread->next;
-		close_thread(thread);
+		directory_unref(thread->directory);
+		close_sockets(thread);
 	}
 	if (client->own_context && client->context)
 		zmq_ctx_term(client->context);
-	for (size_t i = 0; i < client->routes_len; i++) {
-		free(client->routes[i].service);
-		free(client->routes[i].endpoint);
-	}
-	free(client->routes);
-	free(client->endpoint);
+	directory_unref(client->directory);
+	directory_endpoints_free(client->endpoints);
 	free(client->caller);
 	pthread_mutex_destroy(&client->lock);
 	free(client);
@@ -122,28 +120,44 @@ void kontor_client_orphan(kontor_client *client)
 		pthread_key_delete(client->key);
 }
 
-int kontor_client_add(kontor_client *client, const char *service, const char *endpoint, struct kontor_error *err)
+/* ---- the directory ----------------------------------------------------------------------------------------------- */
+
+int kontor_client_set_routes(kontor_client *client, const struct kontor_route *routes, size_t len,
+			     struct kontor_error *err)
 {
-	struct route *routes = realloc(client->routes, (client->routes_len + 1) * sizeof(*routes));
-	if (!routes)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "client: out of memory");
-	client->routes = routes;
-	struct route *route = &routes[client->routes_len];
-	*route = (struct route){strdup(service), strdup(endpoint)};
-	client->routes_len++;
-	if (!route->service || !route->endpoint)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "client: out of memory");
-	return 0;
+	pthread_mutex_lock(&client->lock);
+	struct directory *fresh = directory_new(routes, len, &client->endpoints);
+	if (fresh)
+		directory_unref(atomic_exchange(&client->directory, fresh));
+	pthread_mutex_unlock(&client->lock);
+	return fresh ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "client: out of memory for its directory");
 }
 
-/* NULL when nobody is named for the method's service. */
-static const char *find_endpoint(const kontor_client *client, const char *method)
+/* Sockets to endpoints that the directory does not name any more would go on connecting for ever. */
+static void close_unused_sockets(struct thread_sockets *thread)
 {
-	struct kontor_text service = {method, strcspn(method, ".")};
-	for (size_t i = 0; i < client->routes_len; i++)
-		if (kontor_text_is(service, client->routes[i].service))
-			return client->routes[i].endpoint;
-	return client->endpoint;
+	size_t kept = 0;
+	for (size_t i = 0; i < thread->len; i++) {
+		if (directory_leads_to(thread->directory, kontor_client_socket_endpoint(thread->sockets[i])))
+			thread->sockets[kept++] = thread->sockets[i];
+		else
+			kontor_client_socket_free(thread->sockets[i]);
+	}
+	thread->len = kept;
+}
+
+/* The pointer cannot be that of an older one: the thread still has a reference to what it compares with. */
+static const struct directory *newest_directory(kontor_client *client, struct thread_sockets *thread)
+{
+	if (atomic_load(&client->directory) == thread->directory)
+		return thread->directory;
+	pthread_mutex_lock(&client->lock);
+	directory_unref(thread->directory);
+	thread->directory = client->directory;
+	thread->directory->references++;
+	pthread_mutex_unlock(&client->lock);
+	close_unused_sockets(thread);
+	return thread->directory;
 }
 
 static struct thread_sockets *this_thread(kontor_client *client)
@@ -165,20 +179,18 @@ static struct thread_sockets *this_thread(kontor_client *client)
 }
 
 /* This thread's socket to the endpoint; NULL when out of memory. */
-static struct kontor_client_socket *find_socket(kontor_client *client, const char *endpoint)
+static struct kontor_client_socket *find_socket(kontor_client *client, struct thread_sockets *thread,
+						const struct directory_endpoint *endpoint)
 {
-	struct thread_sockets *thread = this_thread(client);
-	if (!thread)
-		return NULL;
 	for (size_t i = 0; i < thread->len; i++)
-		if (strcmp(kontor_client_socket_endpoint(thread->sockets[i]), endpoint) == 0)
+		if (kontor_client_socket_endpoint(thread->sockets[i]) == &endpoint->address)
 			return thread->sockets[i];
 	struct kontor_client_socket **sockets =
 		realloc(thread->sockets, (thread->len + 1) * sizeof(struct kontor_client_socket *));
 	if (!sockets)
 		return NULL;
 	thread->sockets = sockets;
-	sockets[thread->len] = kontor_client_socket_new(client->context, endpoint);
+	sockets[thread->len] = kontor_client_socket_new(client->context, &endpoint->address, NULL);
 	return sockets[thread->len] ? sockets[thread->len++] : NULL;
 }
 
@@ -262,6 +274,12 @@ static int check_call(const char *method, const char *key, size_t body_size, str
 	return 0;
 }
 
+static int fail_disabled(const char *method, const struct directory_service *service, struct kontor_error *err)
+{
+	return kontor_fail(err, KONTOR_E_DISABLED, "%s: its service is switched off%s%s", method,
+			   service->why_disabled ? " in " : "", service->why_disabled ? service->why_disabled : "");
+}
+
 int kontor_call(kontor_client *client, const char *method, kontor_writer *args,
 		const struct kontor_call_options *options, kontor_body **ret_reply, struct kontor_error *err)
 {
@@ -281,10 +299,15 @@ int kontor_call(kontor_client *client, const char *method, kontor_writer *args,
 	request.key = options->key;
 	request.caller = options->caller ? options->caller : client->caller;
 	request.deadline_ms = kontor_monotonic_ms() + (options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS);
-	const char *endpoint = find_endpoint(client, method);
-	if (!endpoint)
+	struct thread_sockets *thread = this_thread(client);
+	if (!thread)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "%s: out of memory", method);
+	const struct directory_service *service = directory_find(newest_directory(client, thread), method);
+	if (service && !service->enabled)
+		return fail_disabled(method, service, err);
+	if (!service || service->endpoints_len == 0)
 		return kontor_fail(err, KONTOR_E_UNAVAILABLE, "%s: no endpoint is configured for its service", method);
-	struct kontor_client_socket *socket = find_socket(client, endpoint);
+	struct kontor_client_socket *socket = find_socket(client, thread, service->endpoints[0]);
 	if (!socket)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "%s: out of memory", method);
 	rc = call_until_deadline(socket, &request, options->patience_ms, &reply, err);

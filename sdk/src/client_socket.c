@@ -27,7 +27,8 @@
 struct kontor_client_socket {
 	void *context;
 	void *dealer; /* NULL: not open */
-	char *endpoint;
+	const struct kontor_endpoint *endpoint;
+	const struct kontor_key_pair *own; /* NULL: none */
 	kontor_writer *header;
 	uint64_t last_id;
 	uint64_t instance; /* of the peer, from its last PONG */
@@ -44,16 +45,18 @@ static uint64_t random_id(void)
 	return id >> 1;
 }
 
-struct kontor_client_socket *kontor_client_socket_new(void *zmq_context, const char *endpoint)
+struct kontor_client_socket *kontor_client_socket_new(void *zmq_context, const struct kontor_endpoint *endpoint,
+						      const struct kontor_key_pair *own)
 {
 	struct kontor_client_socket *s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
 	s->context = zmq_context;
 	s->last_id = random_id();
-	s->endpoint = strdup(endpoint);
+	s->endpoint = endpoint;
+	s->own = own;
 	s->header = kontor_writer_new();
-	return s->endpoint && s->header ? s : kontor_client_socket_free(s);
+	return s->header ? s : kontor_client_socket_free(s);
 }
 
 static void close_dealer(struct kontor_client_socket *s)
@@ -70,13 +73,12 @@ struct kontor_client_socket *kontor_client_socket_free(struct kontor_client_sock
 	if (s) {
 		close_dealer(s);
 		kontor_writer_free(s->header);
-		free(s->endpoint);
 		free(s);
 	}
 	return NULL;
 }
 
-const char *kontor_client_socket_endpoint(const struct kontor_client_socket *s)
+const struct kontor_endpoint *kontor_client_socket_endpoint(const struct kontor_client_socket *s)
 {
 	return s->endpoint;
 }
@@ -103,13 +105,13 @@ static int open_dealer(struct kontor_client_socket *s, struct kontor_error *err)
 	if (rc == 0)
 		rc = zmq_setsockopt(s->dealer, ZMQ_MAXMSGSIZE, &frame_limit, sizeof(frame_limit));
 	if (rc == 0)
-		rc = zmq_connect(s->dealer, s->endpoint);
+		rc = zmq_connect(s->dealer, s->endpoint->endpoint);
 	if (rc == 0)
 		return 0;
 	int problem = zmq_errno();
 	close_dealer(s);
 	return kontor_fail(err, problem == EINVAL ? KONTOR_E_BAD_REQUEST : KONTOR_E_UNAVAILABLE,
-			   "endpoint %s: %s; an endpoint looks like ipc:///run/kontor/all.sock", s->endpoint,
+			   "endpoint %s: %s; an endpoint looks like ipc:///run/kontor/all.sock", s->endpoint->endpoint,
 			   zmq_strerror(problem));
 }
 
@@ -118,13 +120,13 @@ static int fail_nobody(struct kontor_client_socket *s, struct kontor_error *err)
 	close_dealer(s);
 	return kontor_fail(err, KONTOR_E_UNAVAILABLE,
 			   "no kontord answers at %s: is its unit running? (./dev up, or systemctl status 'kontord@*')",
-			   s->endpoint);
+			   s->endpoint->endpoint);
 }
 
 static int fail_unknown(struct kontor_client_socket *s, const char *method, const char *why, struct kontor_error *err)
 {
 	return kontor_fail(err, KONTOR_E_UNKNOWN_OUTCOME, "%s: sent to %s, but %s; it may have been done", method,
-			   s->endpoint, why);
+			   s->endpoint->endpoint, why);
 }
 
 /* Waits until the socket can be read or written, or `until_ms`. */

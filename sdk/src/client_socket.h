@@ -11,6 +11,7 @@
 
 /* ZMQ_MAXMSGSIZE etc. of plugin-hosts.md 3.1 are set in one place, client_socket.c. */
 struct kontor_client_socket;
+struct kontor_key_pair;
 
 struct kontor_client_request {
 	const char *method, *key, *caller; /* key and caller may be NULL */
@@ -19,10 +20,12 @@ struct kontor_client_request {
 	int64_t deadline_ms; /* kontor_monotonic_ms() */
 };
 
-/* Nothing is opened before the first call. NULL when out of memory. */
-struct kontor_client_socket *kontor_client_socket_new(void *zmq_context, const char *endpoint);
+/* Nothing is opened before the first call. The endpoint and our own key pair (for tcp; NULL: none) are borrowed. NULL
+ * when out of memory. */
+struct kontor_client_socket *kontor_client_socket_new(void *zmq_context, const struct kontor_endpoint *endpoint,
+						      const struct kontor_key_pair *own);
 struct kontor_client_socket *kontor_client_socket_free(struct kontor_client_socket *socket);
-const char *kontor_client_socket_endpoint(const struct kontor_client_socket *socket);
+const struct kontor_endpoint *kontor_client_socket_endpoint(const struct kontor_client_socket *socket);
 
 /* One attempt. UNAVAILABLE: nobody is there, nothing was sent. UNKNOWN_OUTCOME: sent, and the peer was lost or silent.
  * Else the peer's own answer. */

@@ -303,17 +303,27 @@ static void test_threads_have_their_own_sockets(void **state)
 	assert_int_equal(peer.requests, 4000);
 }
 
-static void test_services_have_their_endpoints(void **state)
+static void test_routes_say_where_a_service_is(void **state)
 {
 	(void)state;
 	kontor_client *other = NULL;
-	struct kontor_client_options options = {0};
-	struct kontor_call_options quick = {.timeout_ms = 1000};
+	const struct kontor_client_options options = {0};
+	const struct kontor_call_options quick = {.timeout_ms = 1000};
+	const struct kontor_endpoint here = {endpoint, NULL}, nowhere = {"ipc:///tmp/kontor-client-test.nobody", NULL};
+	const struct kontor_route first[] = {{"test", true, NULL, &here, 1},
+					     {"off", false, "datacenter ams1", &here, 1}};
+	const struct kontor_route second[] = {{"test", true, NULL, &nowhere, 1}, {"off", true, NULL, &here, 1}};
 	assert_int_equal(kontor_client_new(&options, &other, &err), 0);
-	assert_int_equal(kontor_client_add(other, "test", endpoint, &err), 0);
+	assert_int_equal(kontor_client_set_routes(other, first, 2, &err), 0);
 	assert_int_equal(kontor_call(other, "test.echo", NULL, &quick, NULL, &err), 0);
 	assert_int_equal(kontor_call(other, "else.echo", NULL, &quick, NULL, &err), KONTOR_E_UNAVAILABLE);
 	assert_non_null(strstr(err.message, "no endpoint is configured"));
+	assert_int_equal(kontor_call(other, "off.echo", NULL, &quick, NULL, &err), KONTOR_E_DISABLED);
+	assert_string_equal(err.message, "off.echo: its service is switched off in datacenter ams1");
+	assert_int_equal(kontor_client_set_routes(other, second, 2, &err), 0);
+	assert_int_equal(kontor_call(other, "off.echo", NULL, &quick, NULL, &err), 0);
+	assert_int_equal(kontor_call(other, "test.echo", NULL, &quick, NULL, &err), KONTOR_E_UNAVAILABLE);
+	assert_non_null(strstr(err.message, nowhere.endpoint));
 	kontor_client_free(other);
 }
 
@@ -333,7 +343,7 @@ int main(void)
 		WITH_PEER(test_a_peer_that_hangs_is_noticed),
 		WITH_PEER(test_unknown_stays_unknown),
 		WITH_PEER(test_threads_have_their_own_sockets),
-		WITH_PEER(test_services_have_their_endpoints),
+		WITH_PEER(test_routes_say_where_a_service_is),
 	};
 	snprintf(endpoint, sizeof(endpoint), "ipc:///tmp/kontor-client-test.%d", (int)getpid());
 	context = zmq_ctx_new();

@@ -17,6 +17,7 @@ DEV, USERS, MONEY, SG, BANK = ("datacenters/dev.conf", "users.conf", "currencies
                                "profiles/pain001.conf")
 ALL = 'plugins = {"idgen", "upload", "settlement", "payout", "safefile"}\n'
 REGION = 'region "%s" {\n zone = "%s"\n first_window = "%s"\n home = "%s"\n currencies = {%s}\n}\n'
+KEY = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"  # the example of ZeroMQ's RFC 32
 PROFILE = """profile "pain001" {
  format = "pain.001.001.09"
  debtor_name = "Example"
@@ -129,12 +130,23 @@ CASES = [
     site("approvals = trusted beside the network", 'approvals = trusted\nbind = {"tcp://0.0.0.0:7701"}\n', 2,
          "approvals = trusted believes whoever names himself"),
     site("a service under a slip of its name", 'service "paiout" {\n enabled = no\n}\n', 3, 'did you mean "payout"?'),
-    site("a service's endpoint that is none", 'service "payout" {\n endpoint = "payout.sock"\n}\n', 2,
+    site("a service's endpoint under its old name", 'service "payout" {\n endpoint = "ipc:///run/x.sock"\n}\n', 2,
+         "unknown option 'endpoint' in service \"payout\"; did you mean 'endpoints'?"),
+    site("a service's endpoint that is none", 'service "payout" {\n endpoints = {"payout.sock"}\n}\n', 2,
          "must be ipc:///FOLDER/UNIT.sock or tcp://HOST:PORT"),
-    site("a service's endpoint without a port", 'service "payout" {\n endpoint = "tcp://db1"\n}\n', 2,
+    site("a service's endpoint without a port", 'service "payout" {\n endpoints = {"tcp://db1"}\n}\n', 2,
          "must be ipc:///FOLDER/UNIT.sock or tcp://HOST:PORT"),
-    site("a service's ipc path of 108 bytes", 'service "payout" {\n endpoint = "ipc:///%s"\n}\n' % ("x" * 107), 2,
+    site("a service's ipc path of 108 bytes", 'service "payout" {\n endpoints = {"ipc:///%s"}\n}\n' % ("x" * 107), 2,
          "has 108 bytes, at most 107"),
+    site("a service's endpoint twice", 'service "payout" {\n endpoints = {"ipc:///a.sock", "ipc:///a.sock"}\n}\n', 2,
+         "endpoint ipc:///a.sock is listed twice"),
+    site("a service over tcp without a key", 'service "payout" {\n endpoints = {"tcp://db1:7411"}\n}\n', 2,
+         "has tcp endpoints without server_keys"),
+    site("server keys for nobody", "service \"payout\" {\n server_keys = {'%s'}\n}\n" % KEY, 2, "but no tcp endpoint"),
+    site("two server keys for three endpoints", "service \"payout\" {\n endpoints = {%s}\n server_keys = {'%s', '%s'}\n}\n" % (
+        ", ".join(f'"tcp://db{n}:7411"' for n in range(3)), KEY, KEY), 3, "2 server_keys for 3 tcp endpoints"),
+    site("a server key that is cut off", "service \"payout\" {\n endpoints = {\"tcp://db1:7411\"}\n server_keys = {'%s'}\n}\n"
+         % KEY[:-1], 3, "is no public key: it must be the 40 characters"),
 
     # datacenters
     Case("no datacenter", SITE, "# nothing\n", 1, "'datacenter' is not set: name of the datacenter", place=UNIT),

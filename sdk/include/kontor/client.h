@@ -17,16 +17,34 @@ extern "C" {
 typedef struct kontor_client kontor_client;
 
 struct kontor_client_options {
-	void *zmq_context;    /* borrowed; NULL: an own one */
-	const char *endpoint; /* serves every service that kontor_client_add() did not name; NULL: none */
-	const char *caller;   /* header element `caller`: a unit's name, or the user of --as; NULL: none */
+	void *zmq_context;      /* borrowed; NULL: an own one */
+	const char *endpoint;   /* serves every service that no route names; NULL: none */
+	const char *server_key; /* of that endpoint, Z85 (40 characters); NULL for ipc and inproc */
+	const char *caller;     /* header element `caller`: a unit's name, or the user of --as; NULL: none */
+};
+
+/* One place that answers: "inproc://front", "ipc:///run/kontor/idgen.sock", "tcp://10.3.0.11:7411". */
+struct kontor_endpoint {
+	const char *endpoint;
+	const char *server_key; /* public key of that unit, Z85; needed for tcp, NULL otherwise */
+};
+
+/* Where the methods of a service are answered. */
+struct kontor_route {
+	const char *service;                     /* "idgen" */
+	bool enabled;                            /* false: calls fail DISABLED at once */
+	const char *why_disabled;                /* "datacenter ams1", for that error; NULL: nothing to say */
+	const struct kontor_endpoint *endpoints; /* of one cluster, the nearest first */
+	size_t endpoints_len;
 };
 
 int kontor_client_new(const struct kontor_client_options *options, kontor_client **ret_client,
 		      struct kontor_error *err);
 kontor_client *kontor_client_free(kontor_client *client); /* all other threads' calls have ended; returns NULL */
-/* service "idgen" is served at endpoint ("inproc://front", "ipc:///run/kontor/idgen.sock"). Before the first call. */
-int kontor_client_add(kontor_client *client, const char *service, const char *endpoint, struct kontor_error *err);
+/* Replaces the directory as a whole by copies of these routes; calls in flight end with the one they began with. At any
+ * time, from any thread. */
+int kontor_client_set_routes(kontor_client *client, const struct kontor_route *routes, size_t len,
+			     struct kontor_error *err);
 
 struct kontor_call_options {
 	uint32_t timeout_ms;  /* 0 = 30 s; sent along as milliseconds left */

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "directory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kontor/text.h"
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool copy_text(const char *text, char **ret)
+{
+	*ret = text ? strdup(text) : NULL;
+	return *ret || !text;
+}
+
+static void free_endpoint(struct directory_endpoint *endpoint)
+{
+	free((char *)endpoint->address.endpoint);
+	free((char *)endpoint->address.server_key);
+	free(endpoint);
+}
+
+struct directory_endpoint *directory_endpoint_of(struct directory_endpoint **list,
+						 const struct kontor_endpoint *address)
+{
+	for (struct directory_endpoint *at = *list; at; at = at->next)
+		if (strcmp(at->address.endpoint, address->endpoint) == 0 &&
+		    same_text(at->address.server_key, address->server_key))
+			return at;
+	struct directory_endpoint *fresh = calloc(1, sizeof(*fresh));
+	char *name = NULL, *server_key = NULL;
+	if (!fresh)
+		return NULL;
+	bool enough = copy_text(address->endpoint, &name) & copy_text(address->server_key, &server_key);
+	fresh->address = (struct kontor_endpoint){name, server_key};
+	if (!enough) {
+		free_endpoint(fresh);
+		return NULL;
+	}
+	fresh->next = *list;
+	*list = fresh;
+	return fresh;
+}
+
+void directory_endpoints_free(struct directory_endpoint *list)
+{
+	while (list) {
+		struct directory_endpoint *next = list->next;
+		free_endpoint(list);
+		list = next;
+	}
+}
+
+static bool copy_route(const struct kontor_route *route, struct directory_service *ret,
+		       struct directory_endpoint **list)
+{
+	ret->enabled = route->enabled;
+	ret->endpoints = calloc(route->endpoints_len + 1, sizeof(struct directory_endpoint *));
+	if (!copy_text(route->service, &ret->name) || !copy_text(route->why_disabled, &ret->why_disabled) ||
+	    !ret->endpoints)
+		return false;
+	for (; ret->endpoints_len < route->endpoints_len; ret->endpoints_len++) {
+		ret->endpoints[ret->endpoints_len] = directory_endpoint_of(list, &route->endpoints[ret->endpoints_len]);
+		if (!ret->endpoints[ret->endpoints_len])
+			return false;
+	}
+	return true;
+}
+
+struct directory *directory_new(const struct kontor_route *routes, size_t len, struct directory_endpoint **list)
+{
+	struct directory *directory = calloc(1, sizeof(*directory));
+	if (!directory)
+		return NULL;
+	directory->references = 1;
+	directory->services = calloc(len + 1, sizeof(*directory->services));
+	bool enough = directory->services != NULL;
+	for (size_t i = 0; i < len && enough; i++) {
+		directory->services_len++;
+		enough = copy_route(&routes[i], &directory->services[i], list);
+	}
+	if (enough)
+		return directory;
+	directory_unref(directory);
+	return NULL;
+}
+
+void directory_unref(struct directory *directory)
+{
+	if (!directory || --directory->references > 0)
+		return;
+	for (size_t i = 0; i < directory->services_len; i++) {
+		free(directory->services[i].name);
+		free(directory->services[i].why_disabled);
+		free(directory->services[i].endpoints);
+	}
+	free(directory->services);
+	free(directory);
+}
+
+const struct directory_service *directory_find(const struct directory *directory, const char *method)
+{
+	struct kontor_text service = {method, strcspn(method, ".")};
+	const struct directory_service *other = NULL;
+	for (size_t i = 0; i < directory->services_len; i++) {
+		if (!directory->services[i].name)
+			other = &directory->services[i];
+		else if (kontor_text_is(service, directory->services[i].name))
+			return &directory->services[i];
+	}
+	return other;
+}
+
+bool directory_leads_to(const struct directory *directory, const struct kontor_endpoint *address)
+{
+	for (size_t i = 0; i < directory->services_len; i++)
+		for (size_t k = 0; k < directory->services[i].endpoints_len; k++)
+			if (&directory->services[i].endpoints[k]->address == address)
+				return true;
+	return false;
+}

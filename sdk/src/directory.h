@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where the services are: a snapshot of routes that calls read without a lock, and the endpoints that it leads to,
+ * which the snapshots of one client share. Not installed.
+ */
+#ifndef KONTOR_DIRECTORY_H
+#define KONTOR_DIRECTORY_H
+
+#include <stdbool.h>
+
+#include "kontor/client.h"
+
+/* One place that answers, for all threads of a client and for as long as the client lives: what was learned about it
+ * survives a change of the directory. */
+struct directory_endpoint {
+	struct kontor_endpoint address; /* owned copies */
+	struct directory_endpoint *next;
+};
+
+struct directory_service {
+	char *name; /* NULL: whatever no other one names */
+	bool enabled;
+	char *why_disabled;                    /* NULL: nothing was said */
+	struct directory_endpoint **endpoints; /* in the order of preference */
+	size_t endpoints_len;
+};
+
+/* Never changed once it is made. */
+struct directory {
+	unsigned references; /* guarded by the client's lock */
+	struct directory_service *services;
+	size_t services_len;
+};
+
+/* Finds the endpoint in the list, or puts it there. NULL when out of memory. */
+struct directory_endpoint *directory_endpoint_of(struct directory_endpoint **list,
+						 const struct kontor_endpoint *address);
+void directory_endpoints_free(struct directory_endpoint *list);
+
+/* A copy of the routes with one reference; its endpoints come from the list or are added to it. NULL when out of
+ * memory. */
+struct directory *directory_new(const struct kontor_route *routes, size_t len, struct directory_endpoint **list);
+/* Takes a reference away; NULL is fine. */
+void directory_unref(struct directory *directory);
+
+/* NULL when no route fits the method's service. */
+const struct directory_service *directory_find(const struct directory *directory, const char *method);
+bool directory_leads_to(const struct directory *directory, const struct kontor_endpoint *address);
+
+#endif

@@ -266,7 +266,7 @@ void kontor_id_source_revoke(kontor_id_source *source)
 	pthread_mutex_unlock(&source->lock);
 }
 
-void kontor_id_source_stats(kontor_id_source *source, struct kontor_id_source_stats *ret_stats)
+void kontor_id_source_get_stats(kontor_id_source *source, struct kontor_id_source_stats *ret_stats)
 {
 	kontor_id_source_lock(source);
 	*ret_stats = source->stats;

@@ -74,7 +74,7 @@ static bool has_none(const kontor_id_handle *handle)
 static struct kontor_id_source_stats stats_of(kontor_id_source *source)
 {
 	struct kontor_id_source_stats stats;
-	kontor_id_source_stats(source, &stats);
+	kontor_id_source_get_stats(source, &stats);
 	return stats;
 }
 

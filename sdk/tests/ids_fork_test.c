@@ -165,7 +165,7 @@ static void *look_until_stop(void *arg)
 	struct kontor_id_source_stats stats;
 	(void)arg;
 	while (!stop)
-		kontor_id_source_stats(source, &stats);
+		kontor_id_source_get_stats(source, &stats);
 	return NULL;
 }
 

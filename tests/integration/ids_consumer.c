@@ -100,7 +100,7 @@ static void make_child(kontor_id_handle *handle, uint64_t *last)
 static void print_state(void)
 {
 	struct kontor_id_source_stats stats;
-	kontor_id_source_stats(source, &stats);
+	kontor_id_source_get_stats(source, &stats);
 	printf("{\"ids\": %u, \"refused\": %u, \"waits\": %llu}\n", record->len, record->refused,
 	       (unsigned long long)stats.waits);
 }
@@ -132,7 +132,7 @@ static void tell(void)
 	struct kontor_id_source_stats stats;
 	unsigned twice = 0;
 	unsigned long long slots = 0;
-	kontor_id_source_stats(source, &stats);
+	kontor_id_source_get_stats(source, &stats);
 	qsort(record->ids, record->len, sizeof(record->ids[0]), compare);
 	for (unsigned i = 0; i < record->len; i++) {
 		twice += i > 0 && record->ids[i] == record->ids[i - 1];

@@ -6,7 +6,7 @@
 
 /* What the configuration fills: one of these per process. */
 struct hello {
-	const char *greeting;
+	const char *_Atomic greeting; /* reload() changes it while handlers read it */
 };
 
 static const struct kontor_conf_row conf[] = {

@@ -97,7 +97,7 @@ struct kontor_id_source_stats {
 	uint64_t failovers; /* grants from another unit than the one before */
 };
 /* Since it was made; in a child of fork(2), since the fork. Any thread. */
-void kontor_id_source_stats(kontor_id_source *source, struct kontor_id_source_stats *ret_stats);
+void kontor_id_source_get_stats(kontor_id_source *source, struct kontor_id_source_stats *ret_stats);
 
 /* ---- a handle: one thread's part of a source --------------------------------------------------------------------- */
 

@@ -75,8 +75,14 @@ struct kontor_plugin {
 	.job_kind_size = sizeof(struct kontor_job_kind), .upload_kind_size = sizeof(struct kontor_upload_kind),        \
 	.schema_step_size = sizeof(struct kontor_schema_step)
 
+#ifdef __cplusplus
+#define KONTOR_PLUGIN_EXPORT extern "C" __attribute__((visibility("default")))
+#else
+#define KONTOR_PLUGIN_EXPORT __attribute__((visibility("default")))
+#endif
+
 #define KONTOR_PLUGIN(plugin)                                                                                          \
-	__attribute__((visibility("default"))) const struct kontor_plugin *kontor_plugin_entry(void);                  \
+	KONTOR_PLUGIN_EXPORT const struct kontor_plugin *kontor_plugin_entry(void);                                    \
 	const struct kontor_plugin *kontor_plugin_entry(void)                                                          \
 	{                                                                                                              \
 		return &(plugin);                                                                                      \
@@ -87,7 +93,7 @@ struct kontor_plugin {
 #define KONTOR_PLUGIN_WITH_SCHEMA(plugin, steps)                                                                       \
 	extern const struct kontor_schema_step steps[];                                                                \
 	extern const size_t steps##_len;                                                                               \
-	__attribute__((visibility("default"))) const struct kontor_plugin *kontor_plugin_entry(void);                  \
+	KONTOR_PLUGIN_EXPORT const struct kontor_plugin *kontor_plugin_entry(void);                                    \
 	const struct kontor_plugin *kontor_plugin_entry(void)                                                          \
 	{                                                                                                              \
 		(plugin).schema = (steps);                                                                             \

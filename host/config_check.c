@@ -141,14 +141,15 @@ static void check_endpoints(struct unit_config *unit_config, const struct args *
 					       "bind %s: the unit answers there anyway: leave it out", endpoint);
 			continue;
 		}
-		if (strncmp(endpoint, "tcp://", 6) == 0)
+		if (!is_tcp_address(endpoint))
+			config_problem(config, setting->file, setting->line,
+				       "bind %s: must be ipc:// and an absolute path, or tcp://ADDRESS:PORT", endpoint);
+		else if (!unit_config->options.key_file || !unit_config->options.key_file[0])
 			config_problem(
 				config, setting->file, setting->line,
-				"bind %s: tcp needs keys that say who calls, which this version does not have: use ipc",
+				"bind %s: tcp needs the unit's own key: make one with `kontor keys generate` and "
+				"name it in key_file",
 				endpoint);
-		else
-			config_problem(config, setting->file, setting->line,
-				       "bind %s: must be ipc:// and an absolute path", endpoint);
 		if (unit_config_trusts(unit_config) && !is_loopback(endpoint))
 			config_problem(
 				config, setting->file, setting->line,

@@ -10,23 +10,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "counters.h"
 #include "frame.h"
 #include "kontor/log.h"
 #include "kontor/time.h"
+#include "network.h"
+#include "sockets.h"
 #include "workers.h"
 
 #define BURST 256    /* messages of one socket per turn, so that no socket starves another */
 #define TURN_MS 500  /* longest turn of the loop: the watchdog needs a sign of life */
 #define FLUSH_MS 200 /* for replies that are still in libzmq's queues when the unit ends */
-#define HANDSHAKE_MS 5000
-#define HIGH_WATER_MARK 1000 /* messages per peer; what really bounds the work are the pools' queues */
 /* Replies per peer. libzmq counts as unsent what the other side has taken since its last report, which comes at each
  * half of the mark: a caller with 1000 requests in flight would lose replies at a mark of 1000. */
-#define REPLIES_LIMIT (4 * HIGH_WATER_MARK)
+#define REPLIES_LIMIT 4000
 #define CONTROL_ENDPOINT "inproc://front-control"
 
 /* Commands of the main thread, one byte each. */
@@ -251,9 +250,10 @@ static void expire_sometimes(struct front *front, int64_t now_ms)
  * not tell. Marks the sources that have something. */
 static void wait_for_messages(struct front *front)
 {
-	struct source *const sources[] = {&front->workers, &front->inside, &front->outside, &front->control};
+	struct source *const sources[] = {&front->workers, &front->inside, &front->outside, &front->control,
+					  &front->network};
 	struct pollfd items[sizeof(sources) / sizeof(sources[0])];
-	const size_t len = sizeof(sources) / sizeof(sources[0]);
+	const size_t len = sizeof(sources) / sizeof(sources[0]) - !front->network.socket;
 	bool unread = false;
 	for (size_t i = 0; i < len; i++) {
 		items[i] = (struct pollfd){.fd = sources[i]->fd, .events = POLLIN};
@@ -278,6 +278,8 @@ static void *front_main(void *arg)
 			serve_callers(front, &front->inside);
 		if (front->outside.unread)
 			serve_callers(front, &front->outside);
+		if (front->network.unread)
+			serve_callers(front, &front->network);
 		if (front->control.unread)
 			serve_control(front);
 		expire_sometimes(front, front->now_us / 1000);
@@ -287,38 +289,18 @@ static void *front_main(void *arg)
 
 /* ---- start and stop, in the main thread ---- */
 
-static void *open_socket(void *zmq, int type)
-{
-	void *socket = zmq_socket(zmq, type);
-	if (!socket)
-		return NULL;
-	/* No ZMQ_HEARTBEAT_IVL: in libzmq 4.3.4 it aborts the process and loses messages (issue 3937 there). */
-	zmq_setsockopt(socket, ZMQ_LINGER, &(int){0}, sizeof(int));
-	if (type == ZMQ_ROUTER)
-		zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &(int){1}, sizeof(int));
-	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &(int64_t){KONTOR_FRAME_LIMIT}, sizeof(int64_t));
-	zmq_setsockopt(socket, ZMQ_HANDSHAKE_IVL, &(int){HANDSHAKE_MS}, sizeof(int));
-	zmq_setsockopt(socket, ZMQ_SNDHWM, &(int){HIGH_WATER_MARK}, sizeof(int));
-	zmq_setsockopt(socket, ZMQ_RCVHWM, &(int){HIGH_WATER_MARK}, sizeof(int));
-	return socket;
-}
-
-static bool open_source(struct source *source, void *zmq, int type)
+static bool watch_source(struct source *source, void *socket)
 {
 	size_t size = sizeof(source->fd);
-	source->socket = open_socket(zmq, type);
+	source->socket = socket;
 	source->unread = true;
-	return source->socket && zmq_getsockopt(source->socket, ZMQ_FD, &source->fd, &size) == 0;
+	return socket && zmq_getsockopt(socket, ZMQ_FD, &source->fd, &size) == 0;
 }
 
-static int bind_to(void *socket, const char *endpoint, struct kontor_error *err)
+static void take_callers(void *router)
 {
-	mode_t before = umask(0117); /* ipc: 0660 from its first moment */
-	int rc = zmq_bind(socket, endpoint);
-	int error = zmq_errno();
-	umask(before);
-	return rc < 0 ? kontor_fail(err, KONTOR_E_UNAVAILABLE, "cannot listen at %s: %s", endpoint, zmq_strerror(error))
-		      : 0;
+	zmq_setsockopt(router, ZMQ_SNDHWM, &(int){REPLIES_LIMIT}, sizeof(int));
+	zmq_setsockopt(router, ZMQ_LINGER, &(int){FLUSH_MS}, sizeof(int));
 }
 
 static const char *own_endpoint(const struct unit *unit, char out[PATH_MAX])
@@ -327,35 +309,45 @@ static const char *own_endpoint(const struct unit *unit, char out[PATH_MAX])
 	return out;
 }
 
+/* By tcp through the guarded socket alone. */
+static int bind_further(struct front *front, struct kontor_error *err)
+{
+	const struct unit_config *config = front->unit->config;
+	void *router = network_take_router(front->unit);
+	int rc = 0;
+	if (router && !watch_source(&front->network, router))
+		return kontor_fail(err, KONTOR_E_INTERNAL, "cannot watch a socket: %s", zmq_strerror(zmq_errno()));
+	if (router)
+		take_callers(router);
+	for (const char *const *endpoint = config->options.bind; *endpoint && !rc; endpoint++)
+		rc = socket_bind(strncmp(*endpoint, "tcp://", 6) == 0 ? router : front->outside.socket, *endpoint, err);
+	return rc;
+}
+
 static int open_sockets(struct front *front, struct kontor_error *err)
 {
 	struct unit *unit = front->unit;
-	bool open = open_source(&front->outside, unit->zmq, ZMQ_ROUTER) &&
-		    open_source(&front->inside, unit->zmq, ZMQ_ROUTER) &&
-		    open_source(&front->workers, unit->zmq, ZMQ_ROUTER) &&
-		    open_source(&front->control, unit->zmq, ZMQ_PAIR);
-	front->control_peer = open ? open_socket(unit->zmq, ZMQ_PAIR) : NULL;
+	bool open = watch_source(&front->outside, socket_open(unit->zmq, ZMQ_ROUTER)) &&
+		    watch_source(&front->inside, socket_open(unit->zmq, ZMQ_ROUTER)) &&
+		    watch_source(&front->workers, socket_open(unit->zmq, ZMQ_ROUTER)) &&
+		    watch_source(&front->control, socket_open(unit->zmq, ZMQ_PAIR));
+	front->control_peer = open ? socket_open(unit->zmq, ZMQ_PAIR) : NULL;
 	if (!front->control_peer)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "cannot make sockets: %s", zmq_strerror(zmq_errno()));
 	void *workers = front->workers.socket, *outside = front->outside.socket;
 	zmq_setsockopt(workers, ZMQ_SNDHWM, &(int){0}, sizeof(int)); /* at most one exchange per worker anyway */
-	zmq_setsockopt(outside, ZMQ_SNDHWM, &(int){REPLIES_LIMIT}, sizeof(int));
-	zmq_setsockopt(outside, ZMQ_LINGER, &(int){FLUSH_MS}, sizeof(int));
-	int rc = bind_to(front->inside.socket, FRONT_ENDPOINT, err);
+	take_callers(outside);
+	int rc = socket_bind(front->inside.socket, FRONT_ENDPOINT, err);
 	if (!rc)
-		rc = bind_to(workers, WORKERS_ENDPOINT, err);
+		rc = socket_bind(workers, WORKERS_ENDPOINT, err);
 	if (!rc)
-		rc = bind_to(front->control.socket, CONTROL_ENDPOINT, err);
+		rc = socket_bind(front->control.socket, CONTROL_ENDPOINT, err);
 	if (!rc && zmq_connect(front->control_peer, CONTROL_ENDPOINT) < 0)
 		rc = kontor_fail(err, KONTOR_E_INTERNAL, "cannot reach the front: %s", zmq_strerror(zmq_errno()));
 	char endpoint[PATH_MAX];
-	own_endpoint(unit, endpoint);
 	if (!rc)
-		rc = bind_to(outside, endpoint, err);
-	const struct unit_config *config = unit->config;
-	for (const char *const *more = config->options.bind; *more && !rc; more++)
-		rc = bind_to(outside, *more, err);
-	return rc;
+		rc = socket_bind(outside, own_endpoint(unit, endpoint), err);
+	return rc ? rc : bind_further(front, err);
 }
 
 static int make_front(struct front *front, struct kontor_error *err)
@@ -387,6 +379,7 @@ static void free_front(struct front *front)
 	close_socket(front->workers.socket);
 	close_socket(front->inside.socket);
 	close_socket(front->outside.socket);
+	close_socket(front->network.socket);
 	for (size_t i = 0; i < front->unit->plugins_len; i++)
 		free(front->pools[i].idle);
 	zmq_msg_close(&front->route_frame);

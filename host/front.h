@@ -38,10 +38,11 @@ struct front_method {
 struct front {
 	struct unit *unit;
 	pthread_t thread;
-	struct source outside, inside, workers, control;
-	void *control_peer;               /* the main thread's end */
-	struct pool pools[PLUGINS_LIMIT]; /* by the plugin's place in the unit */
-	struct front_method *methods;     /* a hash table, 2^methods_bits places */
+	struct source workers, inside, outside, control; /* outside: ipc */
+	struct source network;                           /* tcp; not open when the unit binds none */
+	void *control_peer;                              /* the main thread's end */
+	struct pool pools[PLUGINS_LIMIT];                /* by the plugin's place in the unit */
+	struct front_method *methods;                    /* a hash table, 2^methods_bits places */
 	unsigned methods_bits;
 	kontor_request *inline_request;
 	struct exchange *inline_exchange;                 /* reused, so that an inline method allocates nothing here */

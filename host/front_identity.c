@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Who calls. On ipc the kernel knows: libzmq 4.3.4 reports the peer as the message property Peer-Address =
- * "localhost:UID:GID:PID". The header's `caller` is only a claim: believed from units, and with approvals = trusted.
+ * "localhost:UID:GID:PID". On tcp the ZAP handler says which key came in (zap.h), and each request asks the
+ * configuration in force whose it is, so that a key that is gone is refused at once. The header's `caller` is only a
+ * claim: believed from units, and with approvals = trusted.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -11,6 +13,7 @@
 
 #include "front.h"
 #include "kontor/log.h"
+#include "zap.h"
 
 #define SELF_TEST_MS 2000
 
@@ -67,25 +70,52 @@ static int identify_as(const struct unit_config *config, const struct user_entry
 	return 0;
 }
 
+/* By the uid of the process at the other end of an ipc connection. */
+static int find_by_uid(const struct front *front, const struct unit_config *config, zmq_msg_t *message,
+		       const struct user_entry **ret_self, struct kontor_error *err)
+{
+	int64_t uid = front->uid_proven ? peer_uid(message) : -1;
+	for (size_t i = 0; i < config->users_len && uid >= 0; i++)
+		if (config->users[i].uid == uid) {
+			*ret_self = &config->users[i];
+			return 0;
+		}
+	if (uid >= 0)
+		return kontor_fail(err, KONTOR_E_DENIED,
+				   "uid %lld is no user here: add it to a user block of users.conf", (long long)uid);
+	return kontor_fail(err, KONTOR_E_DENIED, "this connection does not tell who calls");
+}
+
+/* By the key that the ZAP handler let in. It may be gone by now. */
+static int find_by_key(const struct unit_config *config, zmq_msg_t *message, const struct user_entry **ret_self,
+		       struct kontor_error *err)
+{
+	const char *key = zmq_msg_gets(message, ZAP_KEY_PROPERTY);
+	if (!key)
+		return kontor_fail(err, KONTOR_E_DENIED, "this connection does not tell who calls");
+	*ret_self = unit_config_key_user(config, key);
+	if (*ret_self)
+		return 0;
+	return kontor_fail(err, KONTOR_E_DENIED, "the key %s %s", key,
+			   unit_config_key_revoked(config, key)
+				   ? "is revoked"
+				   : "is no user's any more: add it to the user's keys in users.conf");
+}
+
 int front_identify(const struct front *front, const struct caller *caller, zmq_msg_t *message,
 		   const struct kontor_frame_header *header, struct kontor_user *user, struct kontor_error *err)
 {
 	const struct unit_config *config = front->unit->config;
+	const struct user_entry *self = NULL;
 	become(user, "", 0, false);
 	if (caller->inside) {
 		identify_unit(config, front->unit->args->unit, KONTOR_ROLE_UNIT, header->caller, user);
 		return 0;
 	}
-	int64_t uid = front->uid_proven ? peer_uid(message) : -1;
-	const struct user_entry *self = NULL;
-	for (size_t i = 0; i < config->users_len && uid >= 0 && !self; i++)
-		if (config->users[i].uid == uid)
-			self = &config->users[i];
-	if (!self && uid >= 0)
-		return kontor_fail(err, KONTOR_E_DENIED,
-				   "uid %lld is no user here: add it to a user block of users.conf", (long long)uid);
-	if (!self)
-		return kontor_fail(err, KONTOR_E_DENIED, "this connection does not tell who calls");
+	int rc = caller->source == &front->network ? find_by_key(config, message, &self, err)
+						   : find_by_uid(front, config, message, &self, err);
+	if (rc)
+		return rc;
 	if (self->roles & KONTOR_ROLE_UNIT) {
 		identify_unit(config, self->name, self->roles, header->caller, user);
 		return 0;

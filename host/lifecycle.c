@@ -18,6 +18,7 @@
 #include "kontor/log.h"
 #include "kontor/time.h"
 #include "lanes.h"
+#include "network.h"
 #include "notify.h"
 #include "unit_stages.h"
 #include "workers.h"
@@ -206,7 +207,8 @@ static const struct stage {
 	{"database", unit_database_open, unit_database_close}, /* waits for it; the schema must be the one known here */
 	{"host", start_host, stop_host},
 	{"housekeeping", housekeeping_start,
-	 housekeeping_stop}, /* leases: before the first step, until after the last */
+	 housekeeping_stop},                      /* leases: before the first step, until after the last */
+	{"network", network_start, network_stop}, /* who judges keys is there before anything listens */
 	{"front", front_start, stop_front},
 	{"plugins", start_plugins, stop_plugins},
 	{"workers", start_workers, stop_workers},
@@ -281,7 +283,8 @@ static void serve(struct unit *unit, const sigset_t *signals)
 		if (number == SIGHUP)
 			unit_reload(unit);
 		int64_t now = kontor_monotonic_ms();
-		if (watched && now - unit->front->beat_ms < FRONT_STUCK_MS)
+		bool well = network_is_well(unit) && now - unit->front->beat_ms < FRONT_STUCK_MS;
+		if (watched && well)
 			notify("WATCHDOG=1");
 		if (now - asked_ms >= HEALTH_EVERY_MS) {
 			ask_health(unit);

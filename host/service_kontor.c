@@ -9,6 +9,7 @@
 #include "front.h"
 #include "kontor/time.h"
 #include "lanes.h"
+#include "network.h"
 #include "services.h"
 
 static int ping(void *self, kontor_request *request)
@@ -147,6 +148,7 @@ static int status(void *self, kontor_request *request)
 	kontor_put_string(w, "name", config->database.name);
 	kontor_put_string(w, "state", unit->database_answers ? "answers" : "away");
 	kontor_write_end(w);
+	network_put(unit, w);
 	kontor_put_array(w, "plugins");
 	for (size_t i = 0; i < unit->plugins_len; i++)
 		put_plugin(w, unit->plugins[i], &unit->front->pools[i]);
@@ -172,6 +174,8 @@ static const struct kontor_method methods[] = {
 	 .help = "All methods of the unit with their arguments.", .handle = list_methods},
 	{"status", KONTOR_METHOD_INLINE, KONTOR_OPERATOR, KONTOR_ROLE_VIEWER, ARGS(status_args),
 	 .help = "Plugins, workers, lanes, counters and the database of the unit.", .handle = status},
+	{"keys", KONTOR_METHOD_INLINE, KONTOR_OPERATOR, KONTOR_ROLE_ADMIN,
+	 .help = "The public keys of the users by tcp, and when they connected.", .handle = network_list_keys},
 };
 
 const struct kontor_plugin service_kontor = {

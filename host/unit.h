@@ -41,6 +41,7 @@ struct unit {
 	kontor_client *client;
 	kontor_db *db;
 	kontor_host *host;
+	struct network *network; /* NULL: nothing comes by tcp */
 	struct front *front;
 	struct workers *_Atomic workers;
 	struct lanes *lanes;

@@ -27,7 +27,10 @@ static const struct kontor_conf_row option_rows[] = {
 	{"approvals", KONTOR_CONF_ENUM, OPTION(approvals), "untrusted", 0, 0, "untrusted|trusted",
 	 "trusted: believes --as USER of every listed uid; for development only", false},
 	{"bind", KONTOR_CONF_LIST, OPTION(bind), "{}", 0, 0, NULL,
-	 "further endpoints to answer at, like ipc:///run/kontor/second.sock", false},
+	 "further endpoints to answer at, like ipc:///run/kontor/second.sock or tcp://0.0.0.0:7411", false},
+	{"key_file", KONTOR_CONF_SECRET, OPTION(key_file), "", 0, 0, NULL,
+	 "NAME.key_secret with the key pair by which this unit is known over tcp; kontor keys generate makes one",
+	 false},
 	{"start_timeout", KONTOR_CONF_DURATION, OPTION(start_timeout_ms), "0", 0, INT64_C(86400000), NULL,
 	 "how long a start waits for the database; 0: for ever", false},
 	{"drain_timeout", KONTOR_CONF_DURATION, OPTION(drain_timeout_ms), "20s", 0, INT64_C(3600000), NULL,
@@ -91,6 +94,8 @@ static const struct kontor_conf_row user_rows[] = {
 	 "uid of the process that calls over ipc", true},
 	{"login", KONTOR_CONF_STRING, offsetof(struct user_entry, login), "", 0, 0, NULL,
 	 "instead of uid: account of this machine (/etc/passwd) whose processes call over ipc", true},
+	{"keys", KONTOR_CONF_LIST, offsetof(struct user_entry, keys), "{}", 0, 0, NULL,
+	 "public keys in single quotes, by which the user calls over tcp; two while one replaces the other", true},
 	{"roles", KONTOR_CONF_LIST, offsetof(struct user_entry, role_names), NULL, 0, 0, NULL,
 	 "viewer, operator, approver, admin; unit: other units of Kontor", true},
 };
@@ -450,6 +455,7 @@ struct unit_config *unit_config_read(const struct args *args)
 	for (const char **title = regions; *title; title++)
 		read_region(unit, *title, datacenters);
 	read_users(unit);
+	unit_config_read_keys(unit, args->conf_folder);
 	read_services(unit);
 	read_lanes(unit);
 	read_profiles(unit);

@@ -17,6 +17,7 @@ struct unit_options {
 	const char *log_level;
 	const char *approvals; /* "untrusted", "trusted" */
 	const char *const *bind;
+	const char *key_file; /* "": none */
 	int64_t start_timeout_ms, drain_timeout_ms;
 };
 
@@ -33,11 +34,20 @@ struct profile_options {
 
 struct user_entry {
 	const char *name;
-	const char *login; /* account of this machine that gives the uid; "": none */
-	int64_t uid;       /* -1: none */
+	const char *login;       /* account of this machine that gives the uid; "": none */
+	int64_t uid;             /* -1: none */
+	const char *const *keys; /* public keys in Z85, by which he calls over tcp */
 	const char *const *role_names;
 	unsigned roles;
 };
+
+/* A user's key in the index of all of them. */
+struct key_entry {
+	const char *key;
+	const struct user_entry *user;
+};
+
+#define REVOKED_KEYS_FILE "revoked-keys" /* beside users.conf */
 
 struct service_entry {
 	const char *name;
@@ -66,6 +76,10 @@ struct unit_config {
 	size_t regions_len;
 	struct user_entry *users;
 	size_t users_len;
+	struct key_entry *keys; /* sorted by key */
+	size_t keys_len;
+	const char **revoked; /* sorted; refused whatever users.conf says */
+	size_t revoked_len;
 	struct service_entry *services;
 	size_t services_len;
 	struct lane_entry lanes[LANES];
@@ -78,6 +92,13 @@ struct unit_config *unit_config_read(const struct args *args);
 void unit_config_judge(struct unit_config *unit_config, const char *conf_folder, const char **datacenters);
 /* Together with all previous ones. */
 struct unit_config *unit_config_free(struct unit_config *unit_config);
+
+/* ---- unit_config_keys.c ---- */
+/* After the users were read. */
+void unit_config_read_keys(struct unit_config *unit_config, const char *conf_folder);
+/* Whose public key this is; NULL when nobody has it or it is revoked. */
+const struct user_entry *unit_config_key_user(const struct unit_config *unit_config, const char *key);
+bool unit_config_key_revoked(const struct unit_config *unit_config, const char *key);
 
 const struct user_entry *unit_config_user(const struct unit_config *unit_config, const char *name);
 /* NULL when the datacenter says nothing about that service. */

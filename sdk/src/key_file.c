@@ -69,7 +69,7 @@ static int read_pair(char *text, const char *path, struct kontor_key_pair *pair,
 			"%s holds no key pair: it must be the .key_secret file that `kontor keys generate` made", path);
 	if (zmq_curve_public(derived, pair->secret_key) != 0 || strcmp(derived, pair->public_key) != 0)
 		return kontor_fail(err, KONTOR_E_BAD_REQUEST,
-				   "%s: its public key does not belong to its secret key: take the file that `kontor "
+				   "%s: its public key does not belong to its secret key: use the file that `kontor "
 				   "keys generate` made, unchanged",
 				   path);
 	return 0;

@@ -31,6 +31,16 @@ def region(code="SG", zone="Asia/Singapore", first="2026-W01", home="dev", curre
     return REGION % (code, zone, first, home, currencies)
 
 
+KEY, SECRET = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"
+CERTIFICATE = f'metadata\ncurve\n    public-key = "{KEY}"\n    secret-key = "{SECRET}"\n'
+
+
+def own_key(what, text, says, mode=0o600):
+    """A key file that cannot be used."""
+    return site(what, 'key_file = "{conf}/unit.key_secret"\n', 1, says, files={"unit.key_secret": text},
+                modes={"unit.key_secret": mode})
+
+
 class Case:
     """One broken configuration: the shipped one with `file` replaced (text, bytes, or None: removed), and where and what the
     report must say. {conf} in a text is the configuration's folder."""
@@ -121,7 +131,9 @@ CASES = [
     site("a lane without threads", 'lane "settle" {\n threads = 0\n}\n', 2, "must be between 1 and 64"),
     site("an endpoint that is none", 'bind = {"/run/kontor/x.sock"}\n', 1, "must be ipc:// and an absolute path"),
     site("a relative ipc path", 'bind = {"ipc://x.sock"}\n', 1, "must be ipc:// and an absolute path"),
-    site("tcp, which has no keys", 'bind = {"tcp://127.0.0.1:7701"}\n', 1, "use ipc"),
+    site("tcp without the unit's own key", 'bind = {"tcp://127.0.0.1:7701"}\n', 1, "make one with `kontor keys generate`"),
+    site("tcp without a port", 'bind = {"tcp://127.0.0.1"}\n', 1, "or tcp://ADDRESS:PORT"),
+    site("tcp at a port that is none", 'bind = {"tcp://127.0.0.1:70000"}\n', 1, "or tcp://ADDRESS:PORT"),
     site("an ipc path of 108 bytes", 'bind = {"ipc:///%s"}\n' % ("x" * 107), 1, "has 108 bytes, at most 107 are possible"),
     site("an endpoint twice", 'bind = {"ipc:///tmp/a.sock", "ipc:///tmp/a.sock"}\n', 1, "is listed twice: leave it out"),
     site("the unit's own endpoint", 'bind = {"ipc://{conf}/run/all.sock"}\n', 1, "answers there anyway: leave it out"),
@@ -190,6 +202,23 @@ CASES = [
     Case("a negative uid", USERS, 'user "ann" {\n uid = -2\n roles = {"viewer"}\n}\n', 2, "must be between 0 and 4294967294"),
     Case("a login beside a uid", USERS, 'user "ann" {\n uid = 7\n login = "root"\n roles = {"viewer"}\n}\n', 3,
          "has a login and a uid: keep one of the two"),
+    Case("a key that is none", USERS, 'user "ann" {\n roles = {"viewer"}\n keys = {\'rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf\'}\n}\n', 3,
+         "is no public key: it must be the 40 characters of public-key"),
+    Case("a user's key twice", USERS, f'user "ann" {{\n roles = {{"viewer"}}\n keys = {{\'{KEY}\', \'{KEY}\'}}\n}}\n', 3,
+         'user "ann" has the key'),
+    Case("a key of two users", USERS, "".join(f'user "{name}" {{ roles = {{"viewer"}} keys = {{\'{KEY}\'}} }}\n'
+                                              for name in ("zoe", "ann")), 2, 'users "zoe" and "ann" have the same key'),
+    Case("a key in double quotes, where ${ is read", USERS, 'user "ann" { keys = {"%s"} roles = {"viewer"} }\n' %
+         KEY.replace("{hID", "${hI"), 1, "is not replaced here: write the value itself"),
+    Case("a revoked key that is none", "revoked-keys", f"# lost laptops\n{KEY} # ann's\n{KEY[:39]}\n", 3, "is no public key"),
+
+    # the unit's own key
+    own_key("a key file that everybody may read", CERTIFICATE, "every user of the machine may open this secret", 0o644),
+    own_key("a key file without a key", "# later\n", "holds no key pair: it must be the .key_secret file"),
+    own_key("a public key file as the unit's own", CERTIFICATE.replace(f'secret-key = "{SECRET}"', ""), "holds no key pair"),
+    own_key("a key file with halves of two pairs", CERTIFICATE.replace(SECRET, "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"),
+            "its public key does not belong to its secret key"),
+    site("a key file that is not there", 'key_file = "{conf}/unit.key_secret"\n', 1, "No such file or directory: put the file there"),
     Case("a user's name that is too long", USERS, 'user "%s" { uid = 7 roles = {"viewer"} }\n' % ("a" * 200), 1, "is no user name"),
 
     # profiles

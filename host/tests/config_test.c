@@ -211,7 +211,7 @@ static void test_each_error_has_its_file_and_line(void **state)
 		{"plugins = {\"probe\"}\n}\n", ":2: this '}' closes no block"},
 		{"plugins = {\"probe\"}\nlog_level = \"${HOME}\"\n", ":2: '${...}' is not replaced"},
 		{"plugins = {\"probe\"}\nbind = {\"tcp://127.0.0.1:7\"}\n",
-		 ":2: bind tcp://127.0.0.1:7: tcp needs keys"},
+		 ":2: bind tcp://127.0.0.1:7: tcp needs the unit's own key"},
 		{"plugins = {\"probe\"}\nbind = {\"ipc://relative\"}\n",
 		 ":2: bind ipc://relative: must be ipc:// and an absolute path"},
 		{"plugins = {\"probe\"}\napprovals = trusted\nbind = {\"tcp://0.0.0.0:7\"}\n",

@@ -27,6 +27,9 @@
 #define HEALTH_EVERY_MS 5000 /* how often plugins are asked how they are */
 #define FRONT_STUCK_MS 10000 /* a front loop silent for longer is no longer alive: the watchdog is not fed */
 #define DRAIN_POLL_MS 10
+/* A drain lasts at least that long, so that each caller hears of it before the front is gone: longer than the time for
+ * which a client calls without a PING before (FRESH_MS in sdk/src/client_socket.c), with some more for a busy machine. */
+#define DRAIN_LEAST_MS 75
 #define SOCKETS_LIMIT 8192 /* one per worker, lane thread and endpoint that they call */
 
 const char *unit_state_name(enum unit_state state)
@@ -154,6 +157,7 @@ static void sleep_ms(unsigned ms)
 /* Requests that were taken are answered before the workers end. */
 static void stop_workers(struct unit *unit)
 {
+	sleep_ms(DRAIN_LEAST_MS);
 	while (atomic_load(&unit->front->outstanding))
 		sleep_ms(DRAIN_POLL_MS);
 	for (size_t i = 0; i < unit->plugins_len; i++)

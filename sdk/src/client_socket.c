@@ -15,13 +15,20 @@
 #include "kontor/time.h"
 
 #define CONNECT_LIMIT_MS 1500 /* a person at a terminal waits for this when the unit is down */
+/* While there is another place to go: some round trips within a machine, and between continents. */
+#define ELSEWHERE_LIMIT_MS 250
+#define ELSEWHERE_TCP_LIMIT_MS 1000
 #define CONNECT_TIMEOUT_MS 3000
 #define HANDSHAKE_TIMEOUT_MS 5000
 #define RECONNECT_MS 100
 #define RECONNECT_LIMIT_MS 5000
-/* A peer heard from within this time is not asked again before a request. */
-#define FRESH_MS 1000
+/* A peer heard from within this time is not asked again before a request. Less than a unit's shortest drain
+ * (host/lifecycle.c): whoever it has not told yet asks it first, so no request reaches a unit that has just gone. */
+#define FRESH_MS 25
 #define PING_EVERY_MS 1000
+/* How often a call that waits looks whether its connection is still there. Shorter than the time before the first
+ * reconnect, behind which the loss could not be seen any more. */
+#define LOSS_CHECK_MS 50
 #define PINGS_MISSED 3
 
 struct kontor_client_socket {
@@ -31,8 +38,9 @@ struct kontor_client_socket {
 	const struct kontor_key_pair *own; /* NULL: none */
 	kontor_writer *header;
 	uint64_t last_id;
-	uint64_t instance; /* of the peer, from its last PONG */
-	int64_t heard_ms;  /* when the last frame came */
+	uint64_t probe_id; /* of the PING that a probe waits for; 0: none */
+	struct kontor_client_pong pong;
+	int64_t heard_ms; /* when the last frame came */
 };
 
 /* Where the request ids of a socket begin: an answer that something between kept back and gives to another socket does
@@ -65,7 +73,8 @@ static void close_dealer(struct kontor_client_socket *s)
 		zmq_close(s->dealer);
 	s->dealer = NULL;
 	s->heard_ms = 0;
-	s->instance = 0;
+	s->probe_id = 0;
+	s->pong.instance = 0;
 }
 
 struct kontor_client_socket *kontor_client_socket_free(struct kontor_client_socket *s)
@@ -81,6 +90,11 @@ struct kontor_client_socket *kontor_client_socket_free(struct kontor_client_sock
 const struct kontor_endpoint *kontor_client_socket_endpoint(const struct kontor_client_socket *s)
 {
 	return s->endpoint;
+}
+
+const struct kontor_client_pong *kontor_client_socket_pong(const struct kontor_client_socket *s)
+{
+	return &s->pong;
 }
 
 static int open_dealer(struct kontor_client_socket *s, struct kontor_error *err)
@@ -121,6 +135,11 @@ static int fail_nobody(struct kontor_client_socket *s, struct kontor_error *err)
 	return kontor_fail(err, KONTOR_E_UNAVAILABLE,
 			   "no kontord answers at %s: is its unit running? (./dev up, or systemctl status 'kontord@*')",
 			   s->endpoint->endpoint);
+}
+
+static int fail_late(const struct kontor_client_request *request, struct kontor_error *err)
+{
+	return kontor_fail(err, KONTOR_E_DEADLINE, "%s: its time was over before it could be sent", request->method);
 }
 
 static int fail_unknown(struct kontor_client_socket *s, const char *method, const char *why, struct kontor_error *err)
@@ -201,14 +220,46 @@ static bool receive(struct kontor_client_socket *s, struct incoming *ret)
 	return usable;
 }
 
-static uint64_t pong_instance(struct incoming *pong)
+static void read_pong(struct kontor_client_socket *s, struct incoming *in)
 {
 	kontor_body *body = NULL;
-	uint64_t instance = 0;
-	if (kontor_body_parse(zmq_msg_data(&pong->body), zmq_msg_size(&pong->body), &body, NULL) == 0)
-		instance = kontor_get_uint(kontor_body_map(body), "instance", 0);
+	char state[16];
+	if (kontor_body_parse(zmq_msg_data(&in->body), zmq_msg_size(&in->body), &body, NULL) == 0) {
+		const msgpack_object *map = kontor_body_map(body);
+		s->pong.instance = kontor_get_uint(map, "instance", 0);
+		s->pong.queued = (unsigned)kontor_get_uint(map, "queued", 0);
+		s->pong.capacity = (unsigned)kontor_get_uint(map, "capacity", 0);
+		kontor_get_string(map, "state", state, sizeof(state));
+		s->pong.ready = !state[0] || strcmp(state, "ready") == 0;
+		s->pong.count++;
+	}
 	kontor_body_free(body);
-	return instance;
+}
+
+/* Reads until that PONG or `until_ms`. */
+static bool await_pong(struct kontor_client_socket *s, uint64_t ping_id, int64_t until_ms)
+{
+	while (wait_for(s, ZMQ_POLLIN, until_ms)) {
+		struct incoming in;
+		if (!receive(s, &in))
+			continue;
+		bool pong = in.header.kind == KONTOR_FRAME_PONG;
+		if (pong)
+			read_pong(s, &in);
+		zmq_msg_close(&in.body);
+		if (pong && in.header.id == ping_id)
+			return true;
+	}
+	return false;
+}
+
+static int64_t connect_until_ms(const struct kontor_client_socket *s, const struct kontor_client_request *request,
+				int64_t now_ms)
+{
+	int64_t limit_ms = CONNECT_LIMIT_MS;
+	if (request->elsewhere)
+		limit_ms = strncmp(s->endpoint->endpoint, "tcp:", 4) == 0 ? ELSEWHERE_TCP_LIMIT_MS : ELSEWHERE_LIMIT_MS;
+	return now_ms + limit_ms < request->deadline_ms ? now_ms + limit_ms : request->deadline_ms;
 }
 
 /* Makes sure that somebody is there before anything is sent that has an effect, and learns who. */
@@ -218,24 +269,38 @@ static int reach(struct kontor_client_socket *s, const struct kontor_client_requ
 	int64_t now_ms = kontor_monotonic_ms();
 	if (rc || (s->heard_ms && now_ms - s->heard_ms < FRESH_MS))
 		return rc;
-	int64_t until_ms = now_ms + CONNECT_LIMIT_MS;
-	if (until_ms > request->deadline_ms)
-		until_ms = request->deadline_ms;
+	int64_t until_ms = connect_until_ms(s, request, now_ms);
 	uint64_t ping_id = ++s->last_id;
+	s->probe_id = 0; /* its PONG may be read here */
 	if (!wait_for(s, ZMQ_POLLOUT, until_ms) || !send_control(s, KONTOR_FRAME_PING, ping_id))
 		return fail_nobody(s, err);
-	while (wait_for(s, ZMQ_POLLIN, until_ms)) {
-		struct incoming in;
-		if (!receive(s, &in))
-			continue;
-		bool pong = in.header.kind == KONTOR_FRAME_PONG && in.header.id == ping_id;
-		if (pong)
-			s->instance = pong_instance(&in);
-		zmq_msg_close(&in.body);
-		if (pong)
-			return 0;
+	if (!await_pong(s, ping_id, until_ms))
+		return kontor_monotonic_ms() < request->deadline_ms ? fail_nobody(s, err) : fail_late(request, err);
+	if (request->elsewhere && !s->pong.ready)
+		return kontor_fail(err, KONTOR_E_DRAINING, "%s: %s does not take calls now", request->method,
+				   s->endpoint->endpoint);
+	return 0;
+}
+
+bool kontor_client_socket_probe(struct kontor_client_socket *s)
+{
+	int64_t now_ms = kontor_monotonic_ms();
+	if (open_dealer(s, NULL))
+		return false;
+	if (!s->probe_id) {
+		if (!wait_for(s, ZMQ_POLLOUT, now_ms) || !send_control(s, KONTOR_FRAME_PING, ++s->last_id))
+			return false;
+		s->probe_id = s->last_id;
 	}
-	return fail_nobody(s, err);
+	if (!await_pong(s, s->probe_id, now_ms))
+		return false;
+	s->probe_id = 0;
+	return s->pong.ready;
+}
+
+void kontor_client_socket_close(struct kontor_client_socket *s)
+{
+	close_dealer(s);
 }
 
 static int read_error(const char *method, const kontor_body *body, struct kontor_error *err)
@@ -253,13 +318,13 @@ static int read_error(const char *method, const kontor_body *body, struct kontor
 
 /* 1: it is not the answer of this request; else the call's result. */
 static int take_answer(struct kontor_client_socket *s, const struct kontor_client_request *request, uint64_t id,
-		       struct incoming *in, kontor_body **ret_reply, struct kontor_error *err)
+		       struct incoming *in, bool *ret_answered, kontor_body **ret_reply, struct kontor_error *err)
 {
 	if (in->header.kind == KONTOR_FRAME_PONG) {
-		uint64_t instance = pong_instance(in);
-		if (instance == s->instance)
+		uint64_t instance = s->pong.instance;
+		read_pong(s, in);
+		if (instance == s->pong.instance)
 			return 1;
-		s->instance = instance;
 		return fail_unknown(s, request->method, "its kontord was restarted meanwhile", err);
 	}
 	if (in->header.id != id || (in->header.kind != KONTOR_FRAME_REPLY && in->header.kind != KONTOR_FRAME_ERROR))
@@ -268,6 +333,7 @@ static int take_answer(struct kontor_client_socket *s, const struct kontor_clien
 	struct kontor_error problem = KONTOR_ERROR_INIT;
 	if (kontor_body_parse(zmq_msg_data(&in->body), zmq_msg_size(&in->body), &body, &problem))
 		return fail_unknown(s, request->method, "its answer is no msgpack map", err);
+	*ret_answered = true;
 	if (in->header.kind == KONTOR_FRAME_ERROR) {
 		int rc = read_error(request->method, body, err);
 		kontor_body_free(body);
@@ -277,8 +343,29 @@ static int take_answer(struct kontor_client_socket *s, const struct kontor_clien
 	return 0;
 }
 
+enum wait_end { WAIT_MESSAGE, WAIT_LOST, WAIT_OVER };
+
+/* For the next message. A connection that ends takes what was under way with it, since the peer knows who asked by the
+ * connection alone: ZeroMQ does not tell, but a socket without a connection cannot be written to (ZMQ_IMMEDIATE). */
+static enum wait_end wait_for_message(struct kontor_client_socket *s, int64_t until_ms)
+{
+	for (;;) {
+		int64_t check_ms = kontor_monotonic_ms() + LOSS_CHECK_MS;
+		if (wait_for(s, ZMQ_POLLIN, check_ms < until_ms ? check_ms : until_ms))
+			return WAIT_MESSAGE;
+		int events = 0;
+		size_t size = sizeof(events);
+		if (zmq_getsockopt(s->dealer, ZMQ_EVENTS, &events, &size) || !(events & (ZMQ_POLLIN | ZMQ_POLLOUT)))
+			return WAIT_LOST;
+		if (events & ZMQ_POLLIN)
+			return WAIT_MESSAGE;
+		if (kontor_monotonic_ms() >= until_ms)
+			return WAIT_OVER;
+	}
+}
+
 static int await_answer(struct kontor_client_socket *s, const struct kontor_client_request *request, uint64_t id,
-			kontor_body **ret_reply, struct kontor_error *err)
+			bool *ret_answered, kontor_body **ret_reply, struct kontor_error *err)
 {
 	unsigned pings = 0;
 	int64_t silent_since_ms = kontor_monotonic_ms();
@@ -286,17 +373,21 @@ static int await_answer(struct kontor_client_socket *s, const struct kontor_clie
 		int64_t until_ms = silent_since_ms + PING_EVERY_MS * (int64_t)(pings + 1);
 		if (until_ms > request->deadline_ms)
 			until_ms = request->deadline_ms;
-		if (wait_for(s, ZMQ_POLLIN, until_ms)) {
+		enum wait_end end = wait_for_message(s, until_ms);
+		if (end == WAIT_MESSAGE) {
 			struct incoming in;
 			bool usable = receive(s, &in);
 			silent_since_ms = kontor_monotonic_ms();
 			pings = 0;
 			if (!usable)
 				continue;
-			int rc = take_answer(s, request, id, &in, ret_reply, err);
+			int rc = take_answer(s, request, id, &in, ret_answered, ret_reply, err);
 			zmq_msg_close(&in.body);
 			if (rc <= 0)
 				return rc;
+		} else if (end == WAIT_LOST) {
+			close_dealer(s);
+			return fail_unknown(s, request->method, "the connection was lost", err);
 		} else if (kontor_monotonic_ms() >= request->deadline_ms) {
 			send_control(s, KONTOR_FRAME_CANCEL, id);
 			return fail_unknown(s, request->method, "no answer came in time", err);
@@ -311,15 +402,15 @@ static int await_answer(struct kontor_client_socket *s, const struct kontor_clie
 }
 
 int kontor_client_socket_call(struct kontor_client_socket *s, const struct kontor_client_request *request,
-			      kontor_body **ret_reply, struct kontor_error *err)
+			      bool *ret_answered, kontor_body **ret_reply, struct kontor_error *err)
 {
+	*ret_answered = false;
 	int rc = reach(s, request, err);
 	if (rc)
 		return rc;
 	int64_t left_ms = request->deadline_ms - kontor_monotonic_ms();
 	if (left_ms <= 0)
-		return kontor_fail(err, KONTOR_E_DEADLINE, "%s: its time was over before it could be sent",
-				   request->method);
+		return fail_late(request, err);
 	struct kontor_frame_header header = {
 		.version = 1, .kind = KONTOR_FRAME_REQUEST, .id = ++s->last_id, .left_ms = (uint32_t)left_ms};
 	strncpy(header.method, request->method, sizeof(header.method) - 1);
@@ -327,7 +418,9 @@ int kontor_client_socket_call(struct kontor_client_socket *s, const struct konto
 		strncpy(header.key, request->key, sizeof(header.key) - 1);
 	if (request->caller)
 		strncpy(header.caller, request->caller, sizeof(header.caller) - 1);
+	if (request->ask_load)
+		send_control(s, KONTOR_FRAME_PING, ++s->last_id);
 	if (!send_frames(s, &header, request->body, request->body_size))
 		return fail_nobody(s, err);
-	return await_answer(s, request, header.id, ret_reply, err);
+	return await_answer(s, request, header.id, ret_answered, ret_reply, err);
 }

@@ -17,8 +17,16 @@ static bool copy_text(const char *text, char **ret)
 	return *ret || !text;
 }
 
+static enum directory_distance distance_of(const char *endpoint)
+{
+	if (strncmp(endpoint, "inproc:", 7) == 0)
+		return DIRECTORY_PROCESS;
+	return strncmp(endpoint, "ipc:", 4) == 0 ? DIRECTORY_MACHINE : DIRECTORY_NETWORK;
+}
+
 static void free_endpoint(struct directory_endpoint *endpoint)
 {
+	endpoint_health_destroy(&endpoint->health);
 	free((char *)endpoint->address.endpoint);
 	free((char *)endpoint->address.server_key);
 	free(endpoint);
@@ -37,6 +45,8 @@ struct directory_endpoint *directory_endpoint_of(struct directory_endpoint **lis
 		return NULL;
 	bool enough = copy_text(address->endpoint, &name) & copy_text(address->server_key, &server_key);
 	fresh->address = (struct kontor_endpoint){name, server_key};
+	fresh->distance = distance_of(address->endpoint);
+	endpoint_health_init(&fresh->health);
 	if (!enough) {
 		free_endpoint(fresh);
 		return NULL;
@@ -115,11 +125,11 @@ const struct directory_service *directory_find(const struct directory *directory
 	return other;
 }
 
-bool directory_leads_to(const struct directory *directory, const struct kontor_endpoint *address)
+bool directory_leads_to(const struct directory *directory, const struct directory_endpoint *endpoint)
 {
 	for (size_t i = 0; i < directory->services_len; i++)
 		for (size_t k = 0; k < directory->services[i].endpoints_len; k++)
-			if (&directory->services[i].endpoints[k]->address == address)
+			if (directory->services[i].endpoints[k] == endpoint)
 				return true;
 	return false;
 }

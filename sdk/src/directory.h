@@ -8,12 +8,24 @@
 
 #include <stdbool.h>
 
+#include "endpoint_health.h"
 #include "kontor/client.h"
+
+#define DIRECTORY_ENDPOINTS_LIMIT 32 /* of one service */
+
+enum directory_distance {
+	DIRECTORY_PROCESS, /* inproc */
+	DIRECTORY_MACHINE, /* ipc */
+	DIRECTORY_NETWORK, /* tcp */
+	DIRECTORY_FAR,     /* behind all of them */
+};
 
 /* One place that answers, for all threads of a client and for as long as the client lives: what was learned about it
  * survives a change of the directory. */
 struct directory_endpoint {
 	struct kontor_endpoint address; /* owned copies */
+	enum directory_distance distance;
+	struct endpoint_health health;
 	struct directory_endpoint *next;
 };
 
@@ -45,6 +57,6 @@ void directory_unref(struct directory *directory);
 
 /* NULL when no route fits the method's service. */
 const struct directory_service *directory_find(const struct directory *directory, const char *method);
-bool directory_leads_to(const struct directory *directory, const struct kontor_endpoint *address);
+bool directory_leads_to(const struct directory *directory, const struct directory_endpoint *endpoint);
 
 #endif

@@ -267,6 +267,10 @@ static int open_guards(struct idgen *idgen, kontor_host *host, struct kontor_err
 	int code = journal_open(&idgen->journal, path, err);
 	if (code)
 		return code;
+	if (idgen->journal.repaired)
+		kontor_log(KONTOR_LOG_WARNING, "the id journal was repaired from its second copies",
+			   "file=%s copies=%zu unreadable=%zu", path, idgen->journal.repaired,
+			   idgen->journal.unreadable);
 	machine_generation_open(&idgen->generation, MACHINE_GENERATION_DEVICE);
 	idgen->book = peers_new(kontor_host_datacenter_id(host));
 	if (!idgen->book) {

@@ -6,6 +6,7 @@
  */
 #include "journal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,16 +51,19 @@ static struct journal_entry block_entry(const struct journal_block *block)
 }
 
 /* Both copies, each on the disk before the next one is begun. A sync that failed is not made good by a later one (the
- * kernel forgets the pages), but whoever tries again writes both copies again, and with a new sequence: what a failed
- * try left behind is never taken for the newer one. */
+ * kernel forgets the pages), but whoever tries again writes both copies again, the one that the failed try was at
+ * first, and with a new sequence: what a failed try left behind is never taken for the newer one. */
 static int write_twice(struct journal *j, uint32_t number, const struct journal_entry *entry, struct kontor_error *err)
 {
 	struct journal_block block;
 	journal_block_fill(&block, number, ++j->sequence, entry);
 	int code = journal_file_check(j->fd, j->path, err);
-	for (unsigned copy = 0; !code && copy < JOURNAL_COPIES; copy++)
-		code = journal_file_write(j->fd, j->path, journal_block_offset(copy, number), &block, sizeof(block),
-					  err);
+	unsigned first = j->first_copy[number];
+	for (unsigned i = 0; !code && i < JOURNAL_COPIES; i++) {
+		unsigned copy = (first + i) % JOURNAL_COPIES;
+		code = journal_file_write(j->fd, j->path, copy, &block, err);
+		j->first_copy[number] = code ? (uint8_t)copy : 0;
+	}
 	return code;
 }
 
@@ -93,28 +97,38 @@ static int fail_first_block(const struct journal *j, const struct journal_block 
 	return fail_damaged(j, 0, "is not valid in either copy", err);
 }
 
+static int fail_no_copy(const struct journal *j, const struct journal_image *image, uint32_t number,
+			struct kontor_error *err)
+{
+	int problem = image->problems[0][number] ? image->problems[0][number] : image->problems[1][number];
+	if (problem) {
+		char what[128];
+		snprintf(what, sizeof(what), "has no valid copy that can be read (%.60s)", strerror(problem));
+		return fail_damaged(j, number, what, err);
+	}
+	return number ? fail_damaged(j, number, "is not valid in either copy", err)
+		      : fail_first_block(j, &image->blocks[0][0], &image->blocks[1][0], err);
+}
+
 /* The newer valid copy; the other one is made its equal again. */
-static int read_block(struct journal *j, const uint8_t *image, uint32_t number, struct journal_entry *ret,
+static int take_block(struct journal *j, const struct journal_image *image, uint32_t number, struct journal_entry *ret,
 		      struct kontor_error *err)
 {
-	struct journal_block copies[JOURNAL_COPIES];
-	for (unsigned copy = 0; copy < JOURNAL_COPIES; copy++)
-		memcpy(&copies[copy], image + journal_block_offset(copy, number), sizeof(copies[copy]));
-	bool first = block_valid(&copies[0], number), second = block_valid(&copies[1], number);
+	const struct journal_block *copies[JOURNAL_COPIES] = {&image->blocks[0][number], &image->blocks[1][number]};
+	bool first = block_valid(copies[0], number), second = block_valid(copies[1], number);
 	if (!first && !second)
-		return number ? fail_damaged(j, number, "is not valid in either copy", err)
-			      : fail_first_block(j, &copies[0], &copies[1], err);
-	unsigned newer = !first || (second && copies[1].sequence > copies[0].sequence), older = !newer;
-	if (copies[newer].sequence > j->sequence)
-		j->sequence = copies[newer].sequence;
-	*ret = block_entry(&copies[newer]);
-	if (memcmp(&copies[newer], &copies[older], sizeof(copies[0])) == 0)
+		return fail_no_copy(j, image, number, err);
+	unsigned newer = !first || (second && copies[1]->sequence > copies[0]->sequence), older = !newer;
+	if (copies[newer]->sequence > j->sequence)
+		j->sequence = copies[newer]->sequence;
+	*ret = block_entry(copies[newer]);
+	if (memcmp(copies[newer], copies[older], sizeof(*copies[0])) == 0)
 		return 0;
-	if (first && second && copies[newer].sequence == copies[older].sequence)
+	if (first && second && copies[newer]->sequence == copies[older]->sequence)
 		return fail_damaged(j, number, "has two copies that contradict each other", err);
 	j->repaired++;
-	return journal_file_write(j->fd, j->path, journal_block_offset(older, number), &copies[newer],
-				  sizeof(copies[0]), err);
+	j->unreadable += image->problems[older][number] != 0;
+	return journal_file_write(j->fd, j->path, older, copies[newer], err);
 }
 
 static struct journal_entry *find(struct journal *j, const char *key)
@@ -126,16 +140,18 @@ static struct journal_entry *find(struct journal *j, const char *key)
 }
 
 /* Records are never removed, so the used ones come first. */
-static int take_blocks(struct journal *j, const uint8_t *image, struct kontor_error *err)
+static int take_blocks(struct journal *j, struct kontor_error *err)
 {
+	struct journal_image image;
 	struct journal_entry entry = {0};
 	bool free_seen = false;
-	int code = read_block(j, image, 0, &entry, err);
+	journal_file_read(j->fd, &image);
+	int code = take_block(j, &image, 0, &entry, err);
 	if (code)
 		return code;
 	memcpy(j->cluster_uuid, entry.key, sizeof(j->cluster_uuid));
 	for (uint32_t number = 1; number <= JOURNAL_KEYS; number++) {
-		code = read_block(j, image, number, &entry, err);
+		code = take_block(j, &image, number, &entry, err);
 		if (code)
 			return code;
 		if (entry.key[0] && (free_seen || find(j, entry.key)))
@@ -150,15 +166,10 @@ static int take_blocks(struct journal *j, const uint8_t *image, struct kontor_er
 int journal_open(struct journal *j, const char *path, struct kontor_error *err)
 {
 	memset(j, 0, sizeof(*j));
-	uint8_t *image = malloc(JOURNAL_FILE_SIZE);
 	j->path = strdup(path);
-	int code = 0;
-	if (!image || !j->path)
-		code = kontor_fail(err, KONTOR_E_INTERNAL, "id journal %s: out of memory", path);
-	else
-		code = journal_file_open(path, &j->fd, err);
-	if (code || !image) {
-		free(image);
+	int code = j->path ? journal_file_open(path, &j->fd, err)
+			   : kontor_fail(err, KONTOR_E_INTERNAL, "id journal %s: out of memory", path);
+	if (code) {
 		free(j->path);
 		memset(j, 0, sizeof(*j));
 		return code;
@@ -166,10 +177,7 @@ int journal_open(struct journal *j, const char *path, struct kontor_error *err)
 	j->is_open = true;
 	pthread_mutex_init(&j->writing, NULL);
 	pthread_mutex_init(&j->lock, NULL);
-	code = journal_file_read(j->fd, path, image, err);
-	if (!code)
-		code = take_blocks(j, image, err);
-	free(image);
+	code = take_blocks(j, err);
 	if (code)
 		journal_close(j);
 	return code;

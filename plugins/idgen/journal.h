@@ -5,8 +5,10 @@
  * reservations are never issued again.
  *
  * The file has a fixed size and is written in full when it is made, so that a disk which is full later does not matter.
- * Each record stands in it twice, each copy in a disk block of its own, and a change is synced in the first copy before
- * the second one is begun: a torn write hurts at most the copy being written, and a copy that went bad hurts nothing.
+ * Each record stands in it twice, each copy in a disk block of its own, and a change is synced in one copy before the
+ * other one is begun: a torn write hurts at most the copy being written, and a copy that went bad, or cannot be read
+ * any more, hurts nothing. After a write that failed, the next change begins with the copy that it may have hurt, so
+ * that the sound one is never written before the other one is whole again.
  */
 #ifndef IDGEN_JOURNAL_H
 #define IDGEN_JOURNAL_H
@@ -30,10 +32,13 @@ struct journal {
 	bool is_open;
 	int fd;
 	char *path;
-	size_t repaired; /* copies that were not valid, or older than the other one, when the file was opened */
+	size_t repaired;   /* copies that were not valid, or older than the other one, when the file was opened */
+	size_t unreadable; /* of these, how many the disk could not read */
 
-	pthread_mutex_t writing;             /* one change at a time; held while the disk works */
-	uint64_t sequence;                   /* of the last write that was tried; guarded by `writing` */
+	pthread_mutex_t writing;              /* one change at a time; held while the disk works; guards the next two */
+	uint64_t sequence;                    /* of the last write that was tried */
+	uint8_t first_copy[JOURNAL_KEYS + 1]; /* of a block: which copy its next write begins with */
+
 	pthread_mutex_t lock;                /* guards what follows; never held while the disk works */
 	char cluster_uuid[JOURNAL_KEY_SIZE]; /* "": not bound yet */
 	struct journal_entry entries[JOURNAL_KEYS];

@@ -8,15 +8,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define OPEN_ATTEMPTS 5 /* each further one only because somebody made or removed the file at that instant */
 #define AGAIN 1         /* look at the path anew */
+
+static_assert(2 * JOURNAL_BLOCKS <= IOV_MAX, "a copy can be read in one call");
 
 static int fail_system(const char *path, const char *what, int problem, struct kontor_error *err)
 {
@@ -136,6 +140,18 @@ static int make(const char *path, int *ret_fd, struct kontor_error *err)
 
 /* ---- using it --------------------------------------------------------------------------------------------------- */
 
+static int check_size(const char *path, off_t size, struct kontor_error *err)
+{
+	if (size == (off_t)JOURNAL_FILE_SIZE)
+		return 0;
+	return kontor_fail(
+		err, KONTOR_E_STORAGE,
+		"%s has %lld bytes, an id journal of this version of Kontor has %zu: it was cut or overwritten, or "
+		"another version wrote it. Find out which; if the database was not restored and did not fail over "
+		"since this unit ran last, move the file away and start the unit again",
+		path, (long long)size, JOURNAL_FILE_SIZE);
+}
+
 static int open_existing(const char *path, int *ret_fd, struct kontor_error *err)
 {
 	struct stat status;
@@ -149,6 +165,8 @@ static int open_existing(const char *path, int *ret_fd, struct kontor_error *err
 		code = fail_system(path, "opened", EINVAL, err);
 	else if (!code && status.st_nlink == 0)
 		code = AGAIN;
+	else if (!code)
+		code = check_size(path, status.st_size, err);
 	if (code)
 		close(fd);
 	else
@@ -167,28 +185,42 @@ int journal_file_open(const char *path, int *ret_fd, struct kontor_error *err)
 			   "the id journal %s is made and removed by somebody else all the time", path);
 }
 
-int journal_file_read(int fd, const char *path, uint8_t *ret_image, struct kontor_error *err)
+/* In one call: a block's record, then what fills it up, which nobody looks at. */
+static bool read_copy(int fd, unsigned copy, struct journal_block *ret_blocks)
 {
-	struct stat status;
-	if (fstat(fd, &status))
-		return fail_system(path, "read", errno, err);
-	size_t have = 0;
-	while (have < JOURNAL_FILE_SIZE) {
-		ssize_t n = pread(fd, ret_image + have, JOURNAL_FILE_SIZE - have, (off_t)have);
-		if (n < 0 && errno != EINTR)
-			return fail_system(path, "read", errno, err);
-		if (n == 0)
-			break;
-		have += n > 0 ? (size_t)n : 0;
+	char filling[JOURNAL_BLOCK_SIZE - sizeof(struct journal_block)];
+	struct iovec parts[2 * JOURNAL_BLOCKS];
+	for (uint32_t number = 0; number < JOURNAL_BLOCKS; number++) {
+		parts[2 * number] = (struct iovec){&ret_blocks[number], sizeof(*ret_blocks)};
+		parts[2 * number + 1] = (struct iovec){filling, sizeof(filling)};
 	}
-	if (have == JOURNAL_FILE_SIZE && (size_t)status.st_size == have)
-		return 0;
-	return kontor_fail(
-		err, KONTOR_E_STORAGE,
-		"%s has %lld bytes, an id journal of this version of Kontor has %zu: it was cut or overwritten, or "
-		"another version wrote it. Find out which; if the database was not restored and did not fail over "
-		"since this unit ran last, move the file away and start the unit again",
-		path, (long long)status.st_size, JOURNAL_FILE_SIZE);
+	ssize_t n = preadv(fd, parts, sizeof(parts) / sizeof(parts[0]), journal_block_offset(copy, 0));
+	return n == (ssize_t)JOURNAL_BLOCKS * JOURNAL_BLOCK_SIZE;
+}
+
+static int read_block(int fd, off_t offset, struct journal_block *ret_block)
+{
+	struct journal_block block;
+	ssize_t n = pread(fd, &block, sizeof(block), offset);
+	while (n < 0 && errno == EINTR)
+		n = pread(fd, &block, sizeof(block), offset);
+	if (n == (ssize_t)sizeof(block))
+		*ret_block = block;
+	else
+		memset(ret_block, 0, sizeof(*ret_block));
+	return n < 0 ? errno : n < (ssize_t)sizeof(block) ? ENODATA /* it was cut while we have it open */ : 0;
+}
+
+void journal_file_read(int fd, struct journal_image *ret_image)
+{
+	memset(ret_image->problems, 0, sizeof(ret_image->problems));
+	for (unsigned copy = 0; copy < JOURNAL_COPIES; copy++) {
+		if (read_copy(fd, copy, ret_image->blocks[copy]))
+			continue;
+		for (uint32_t number = 0; number < JOURNAL_BLOCKS; number++)
+			ret_image->problems[copy][number] =
+				read_block(fd, journal_block_offset(copy, number), &ret_image->blocks[copy][number]);
+	}
 }
 
 int journal_file_check(int fd, const char *path, struct kontor_error *err)
@@ -203,9 +235,12 @@ int journal_file_check(int fd, const char *path, struct kontor_error *err)
 			   path);
 }
 
-int journal_file_write(int fd, const char *path, off_t offset, const void *data, size_t size, struct kontor_error *err)
+int journal_file_write(int fd, const char *path, unsigned copy, const struct journal_block *block,
+		       struct kontor_error *err)
 {
-	int problem = write_all(fd, data, size, offset);
+	uint8_t whole[JOURNAL_BLOCK_SIZE] = {0};
+	memcpy(whole, block, sizeof(*block));
+	int problem = write_all(fd, whole, sizeof(whole), journal_block_offset(copy, block->number));
 	if (!problem && fdatasync(fd))
 		problem = errno;
 	return problem ? fail_system(path, "written", problem, err) : 0;

@@ -37,13 +37,20 @@ void journal_block_fill(struct journal_block *ret, uint32_t number, uint64_t seq
 			const struct journal_entry *entry);
 
 /* Opens and locks the file; makes it first when there is none, in one step for everybody who looks. The lock is the
- * descriptor's. Errors as of journal_open(). */
+ * descriptor's. STORAGE for a file that has not JOURNAL_FILE_SIZE bytes. Errors as of journal_open(). */
 int journal_file_open(const char *path, int *ret_fd, struct kontor_error *err);
-/* All of it, JOURNAL_FILE_SIZE bytes; STORAGE for any other size. */
-int journal_file_read(int fd, const char *path, uint8_t *ret_image, struct kontor_error *err);
+/* All that stands in the places of blocks, valid or not, and per block the errno with which the disk did not read it:
+ * such a block is zeroed. */
+struct journal_image {
+	struct journal_block blocks[JOURNAL_COPIES][JOURNAL_BLOCKS];
+	int problems[JOURNAL_COPIES][JOURNAL_BLOCKS];
+};
+void journal_file_read(int fd, struct journal_image *ret_image);
 /* STORAGE when the file was removed while we have it open: what is written would be gone at the next start. */
 int journal_file_check(int fd, const char *path, struct kontor_error *err);
-/* Returns 0 when it is on the disk. */
-int journal_file_write(int fd, const char *path, off_t offset, const void *data, size_t size, struct kontor_error *err);
+/* Into the place of block->number, whose whole disk block is written: nothing of it must be read for that, which a disk
+ * may not be able to. Returns 0 when it is on the disk. */
+int journal_file_write(int fd, const char *path, unsigned copy, const struct journal_block *block,
+		       struct kontor_error *err);
 
 #endif

@@ -143,8 +143,8 @@ class Ids(Scenario):
         self.assertEqual(stats["quarantine_left_ms"], 0)
 
 
-class WrongDatabase(Scenario):
-    """A journal remembers which database it belongs to."""
+class Journal(Scenario):
+    """At a start: it remembers which database it belongs to, and makes itself whole."""
 
     def test_a_replaced_database_is_refused_at_the_start(self):
         self.kontor.json("id", "next", "default")
@@ -157,6 +157,18 @@ class WrongDatabase(Scenario):
         self.kontor.sql("UPDATE id_cluster SET cluster_uuid = REVERSE(cluster_uuid)")
         self.kontor.control("host-up")
         self.kontor.json("id", "next", "default")
+
+    def test_a_torn_copy_is_repaired_and_said(self):
+        self.kontor.json("id", "next", "default")
+        self.kontor.control("host-down")
+        journal, = self.kontor.folder.glob("state/*.idgen.journal")
+        with open(journal, "r+b") as file:
+            file.write(b"torn")  # the first copy of the record that names the cluster
+        self.kontor.control("host-up")
+        self.kontor.json("id", "next", "default")
+        log = (self.kontor.folder / "log/kontord.log").read_text()
+        self.assertIn("the id journal was repaired from its second copies", log)
+        self.assertIn("copies=1 unreadable=0", log)
 
 
 if __name__ == "__main__":

@@ -102,45 +102,6 @@ static void test_a_refused_write_is_an_error_and_the_next_one_counts(void **stat
 	assert_child(write_until_refused);
 }
 
-/* One copy of an attempt that failed, then a crash inside the next attempt: never two records of one sequence. */
-static void fail_then_crash(void)
-{
-	struct journal j;
-	CHILD_CHECK(journal_open(&j, path, &err) == 0);
-	limit_file_size((rlim_t)journal_block_offset(1, 0));
-	CHILD_CHECK(journal_mark(&j, "std63/1", 1, 30, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(j.sequence == 1);
-	CHILD_CHECK(journal_mark(&j, "std63/1", 1, 20, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(j.sequence == 2);
-}
-
-static void fail_after_reopening(void)
-{
-	struct journal j;
-	CHILD_CHECK(journal_open(&j, path, &err) == 0);
-	CHILD_CHECK(j.sequence == 3);
-	limit_file_size((rlim_t)journal_block_offset(1, 0));
-	CHILD_CHECK(journal_mark(&j, "std63/1", 1, 40, &err) == KONTOR_E_STORAGE);
-	CHILD_CHECK(j.sequence == 4);
-}
-
-static void test_a_failed_attempt_is_never_the_newer_one(void **state)
-{
-	(void)state;
-	struct journal j;
-	assert_child(fail_then_crash);
-	open_journal(&j);
-	assert_int_equal(j.repaired, 1);
-	assert_int_equal(journal_hwm(&j, "std63/1", NULL), 20);
-	mark(&j, "std63/1", 1, 21);
-	journal_close(&j);
-	assert_child(fail_after_reopening);
-	open_journal(&j);
-	assert_int_equal(j.repaired, 1);
-	assert_int_equal(journal_hwm(&j, "std63/1", NULL), 40);
-	journal_close(&j);
-}
-
 /* A file system of its own for this process, as root or in a user namespace. */
 static void mount_small_disk(void)
 {
@@ -419,7 +380,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(test_a_refused_write_is_an_error_and_the_next_one_counts),
-		IN_FOLDER(test_a_failed_attempt_is_never_the_newer_one),
 		IN_FOLDER(test_a_full_disk_matters_only_at_the_start),
 		IN_FOLDER(test_a_folder_that_may_not_be_written_is_named),
 		IN_FOLDER(test_nothing_acknowledged_is_lost_at_any_system_call),

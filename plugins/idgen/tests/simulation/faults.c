@@ -8,6 +8,7 @@
 
 #include "world.h"
 
+#define BAD_DISK_PERMILLE 300
 #define CLOCK_TELLS_MS 1100 /* a clock that jumps by more tells that the machine slept */
 
 const char *const fault_names[FAULTS] = {
@@ -134,7 +135,7 @@ static void fenced(struct unit *unit)
 static void snapshot(struct unit *unit)
 {
 	struct unit *clone = world_free_unit();
-	if (!clone || unit_memory(unit)->large_used)
+	if (!clone)
 		return;
 	unit_clone(unit, clone);
 	clone->snapshot_ms = world.now_ms;
@@ -460,6 +461,11 @@ void faults_plan(void)
 				(unsigned)(fault < FAULT_FIRST_BY_ITSELF ? PICK(3, 20, 100) : PICK(1, 3, 10));
 	if (plan->loss != LOSS_NONE)
 		plan->permille[FAULT_KEPT] = 5;
+	if (world.bad_disks) {
+		plan->recovery = true;
+		plan->permille[FAULT_DISK] = BAD_DISK_PERMILLE;
+		plan->permille[FAULT_KILLED_IN] = BAD_DISK_PERMILLE / 3;
+	}
 	world_trace("%u units, %u datacenters, window %lld ms", plan->places, plan->datacenters,
 		    (long long)plan->window_ms);
 }

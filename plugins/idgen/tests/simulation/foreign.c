@@ -17,16 +17,9 @@
 #include "kontor/log.h"
 #include "world.h"
 
-/* The journal's image: only used while it is opened, so not worth a place in the block. */
-static _Alignas(max_align_t) char large[WORLD_PLACES][JOURNAL_FILE_SIZE];
-
 void *simulated_malloc(size_t size)
 {
 	struct memory *memory = running_unit->place->memory;
-	if (size == sizeof(large[0])) {
-		memory->large_used = true;
-		return large[running_unit->place - world.places];
-	}
 	size_t rounded = (size + 15) & ~(size_t)15;
 	if (memory->heap_used + rounded > sizeof(memory->heap)) {
 		fprintf(stderr, "simulation: the heap is too small\n");
@@ -46,9 +39,7 @@ void *simulated_calloc(size_t number, size_t size)
 /* The heap is given back as a whole, with the process. */
 void simulated_free(void *block)
 {
-	struct memory *memory = running_unit->place->memory;
-	if (block == large[running_unit->place - world.places])
-		memory->large_used = false;
+	(void)block;
 }
 
 char *simulated_strdup(const char *text)

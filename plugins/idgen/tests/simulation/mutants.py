@@ -19,6 +19,7 @@ import time
 
 SEEDS = 60000
 LOSSES = "--losses"
+BAD_DISKS = "--bad-disks"
 
 # name: options, then (file, before, after) ...
 MUTANTS = {
@@ -52,6 +53,8 @@ MUTANTS = {
     "no journal": [
         LOSSES, ("reservation.c", "return journal ? journal_mark(journal, key, epoch, hwm, err) : 0;",
                  "(void)key, (void)epoch, (void)hwm, (void)err;\n\treturn journal ? 0 : 0;")],
+    "a journal's write always begins with its first copy": [
+        BAD_DISKS, ("journal.c", "first = j->first_copy[number];", "first = 0;")],
     "a window goes on after no row was changed": [
         "", ("slot_pool.c", "if (affected != 1) {\n\t\tgive_up(", "if (false) {\n\t\tgive_up("),
         ("slot_pool.c", "if (!lease->pending_hwm && (row->epoch != lease->epoch || row->hwm != lease->hwm))",

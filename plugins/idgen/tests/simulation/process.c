@@ -219,17 +219,11 @@ int journal_file_open(const char *path, int *ret_fd, struct kontor_error *err)
 	return 0;
 }
 
-/* The rest of each block is 0 on a real disk, and nobody looks at it. */
-int journal_file_read(int fd, const char *path, uint8_t *ret_image, struct kontor_error *err)
+void journal_file_read(int fd, struct journal_image *ret_image)
 {
 	(void)fd;
-	(void)path;
-	(void)err;
-	for (unsigned copy = 0; copy < JOURNAL_COPIES; copy++)
-		for (uint32_t number = 0; number < JOURNAL_BLOCKS; number++)
-			memcpy(ret_image + journal_block_offset(copy, number),
-			       &running_unit->disk.content.blocks[copy][number], sizeof(struct journal_block));
-	return 0;
+	*ret_image = (struct journal_image){0};
+	memcpy(ret_image->blocks, running_unit->disk.content.blocks, sizeof(ret_image->blocks));
 }
 
 int journal_file_check(int fd, const char *path, struct kontor_error *err)
@@ -241,21 +235,20 @@ int journal_file_check(int fd, const char *path, struct kontor_error *err)
 }
 
 /* Whoever is killed while it writes leaves a torn block behind. */
-int journal_file_write(int fd, const char *path, off_t offset, const void *data, size_t size, struct kontor_error *err)
+int journal_file_write(int fd, const char *path, unsigned copy, const struct journal_block *block,
+		       struct kontor_error *err)
 {
 	(void)fd;
-	uint32_t at = (uint32_t)(offset / JOURNAL_BLOCK_SIZE);
-	unsigned copy = at / JOURNAL_BLOCKS;
-	uint32_t number = at % JOURNAL_BLOCKS;
-	if (number >= JOURNAL_BLOCKS || size != sizeof(struct journal_block)) {
-		fprintf(stderr, "simulation: block %u of the journal is beyond what the simulation keeps\n", number);
+	if (block->number >= JOURNAL_BLOCKS) {
+		fprintf(stderr, "simulation: block %u of the journal is beyond what the simulation keeps\n",
+			block->number);
 		exit(3);
 	}
-	struct journal_block *block = &running_unit->disk.content.blocks[copy][number];
-	memcpy(block, data, random_below(&world.random, size + 1));
+	memcpy(&running_unit->disk.content.blocks[copy][block->number], block,
+	       random_below(&world.random, sizeof(*block) + 1));
 	if (unit_wish(WISH_DISK))
 		return kontor_fail(err, KONTOR_E_STORAGE, "%s: the disk does not write", path);
 	/* the unit may be a clone by now, with a disk of its own */
-	memcpy(&running_unit->disk.content.blocks[copy][number], data, size);
+	running_unit->disk.content.blocks[copy][block->number] = *block;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * idgen_simulation [--seeds FIRST-LAST] [--losses] [--residual NAME]... [--failures N] [--quiet]: runs of the plugin's
- * real code, each a function of its seed. Exit 0: no id was issued twice. 1: one was; the seed is printed.
+ * idgen_simulation [--seeds FIRST-LAST] [--losses] [--bad-disks] [--residual NAME]... [--failures N] [--quiet]: runs of
+ * the plugin's real code, each a function of its seed. Exit 0: no id was issued twice. 1: one was; the seed is printed.
  * idgen_simulation --seed N --trace shows what happened in it.
  */
 #include <stdio.h>
@@ -18,9 +18,8 @@ struct arguments {
 
 static int usage(void)
 {
-	fprintf(stderr,
-		"usage: idgen_simulation [--seed N | --seeds FIRST-LAST] [--trace] [--losses] [--residual NAME]... "
-		"[--failures N] [--quiet]\n");
+	fprintf(stderr, "usage: idgen_simulation [--seed N | --seeds FIRST-LAST] [--trace] [--losses] [--bad-disks] "
+			"[--residual NAME]... [--failures N] [--quiet]\n");
 	return 2;
 }
 
@@ -42,6 +41,8 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 			world.tracing = true;
 		else if (strcmp(argv[i], "--losses") == 0)
 			world.loses_only = true;
+		else if (strcmp(argv[i], "--bad-disks") == 0)
+			world.bad_disks = true;
 		else if (strcmp(argv[i], "--quiet") == 0)
 			ret->quiet = true;
 		else if (i + 1 < argc && strcmp(argv[i], "--residual") == 0 && add_residual(argv[i + 1]))

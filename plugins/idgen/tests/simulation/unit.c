@@ -45,7 +45,6 @@ void unit_start(struct unit *unit)
 	unit->place->resident = unit;
 	memset(&memory->process, 0, sizeof(memory->process));
 	memory->conn = (struct kontor_conn){0};
-	memory->large_used = false;
 	memory->heap_used = 0;
 	for (size_t i = 0; i < UNIT_ROWS; i++)
 		memory->rows[i].used = false;

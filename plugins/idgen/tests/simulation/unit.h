@@ -55,7 +55,6 @@ struct memory {
 	struct kontor_conn conn;
 	struct kontor_rows rows[UNIT_ROWS];
 	struct process process;
-	bool large_used; /* foreign.c: memory outside of this block, which a copy would share */
 	size_t heap_used;
 	_Alignas(max_align_t) unsigned char stack[UNIT_STACK];
 	_Alignas(max_align_t) unsigned char heap[UNIT_HEAP]; /* last: only what is used of it is copied */

@@ -87,8 +87,10 @@ struct server_state {
 struct world {
 	struct random random;
 	struct plan plan;
-	bool tracing, healing, loses_only; /* the last: each run loses commits, one way or the other */
-	unsigned residual;                 /* a bit of each enum residual that shall happen */
+	bool tracing, healing;
+	bool loses_only;   /* each run loses commits, one way or the other */
+	bool bad_disks;    /* each run has disks that often do not write, and must recover */
+	unsigned residual; /* a bit of each enum residual that shall happen */
 	uint64_t seed;
 	int64_t now_ms, faults_until_ms, cut_until_ms;
 	struct sql_server servers[WORLD_SERVERS];

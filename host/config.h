@@ -54,7 +54,7 @@ struct config *config_free(struct config *config);
 /* ---- config_file.c ---- */
 
 #define CONFIG_FILE_LIMIT (1u << 20) /* bytes of one file */
-#define CONFIG_BLOCKS 9
+#define CONFIG_BLOCKS 10
 extern const char *const config_block_names[CONFIG_BLOCKS]; /* all that have a meaning */
 /* Reads one file into the current layer; what is wrong with it becomes problems. */
 void config_read_file(struct config *config, const char *path);

@@ -24,8 +24,8 @@
 #define NAMES_LIMIT 256u /* different keys in one file */
 static const char end_mark[] = "__end_of_file";
 
-const char *const config_block_names[CONFIG_BLOCKS] = {"database", "datacenter", "service", "plugin", "lane",
-						       "region",   "currency",   "user",    "profile"};
+const char *const config_block_names[CONFIG_BLOCKS] = {"database", "datacenter", "service", "plugin",  "lane",
+						       "region",   "currency",   "user",    "profile", "fault"};
 
 enum form { FORM_OPTION, FORM_TITLED_BLOCK, FORM_BLOCK };
 

@@ -18,6 +18,7 @@ static const struct {
 	[COUNTER_CANCELLED] = {"cancelled", "calls that their caller cancelled"},
 	[COUNTER_PINGS] = {"pings", "pings answered"},
 	[COUNTER_BAD_MESSAGES] = {"bad_messages", "messages that were no request"},
+	[COUNTER_FAULTS] = {"faults", "calls that a fault of the configuration hit"},
 	[COUNTER_REPLIES_DROPPED] = {"replies_dropped", "replies whose caller had gone or did not read"},
 	[COUNTER_KEYS_REFUSED] = {"keys_refused", "connections by tcp whose key nobody has, or is revoked"},
 	[COUNTER_HANDSHAKES_FAILED] = {"handshakes_failed",

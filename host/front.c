@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "counters.h"
+#include "fault_filter.h"
 #include "frame.h"
 #include "kontor/log.h"
 #include "kontor/time.h"
@@ -104,6 +105,37 @@ static int check_request(struct front *front, struct exchange *exchange, size_t 
 	return rc ? rc : front_admit(front, exchange, known, err);
 }
 
+bool front_detach(struct front *front, struct exchange *exchange)
+{
+	struct exchange *fresh = exchange_new();
+	if (!fresh) {
+		kontor_fail(&exchange->error, KONTOR_E_BUSY, "out of memory");
+		front_send_error(front, exchange, &exchange->error);
+		return false;
+	}
+	front->inline_exchange = fresh;
+	front->header_memory.elements = 0;
+	return true;
+}
+
+void front_resume(struct front *front, struct exchange *exchange)
+{
+	struct kontor_error *err = &exchange->error;
+	int rc = front_admit(front, exchange, false, err);
+	if (!rc && exchange->deadline_ms <= monotonic_us() / 1000)
+		rc = kontor_fail(err, KONTOR_E_DEADLINE, "%s: its time was over before it began; nothing was done",
+				 exchange->header.method);
+	if (!rc && !(exchange->method->flags & KONTOR_METHOD_INLINE)) {
+		front_dispatch(front, exchange);
+		return;
+	}
+	if (rc)
+		front_send_error(front, exchange, err);
+	else
+		run_inline(front, exchange);
+	exchange_free(exchange);
+}
+
 /* known: all but the id is as in the request before, which was not refused. */
 static void on_request(struct front *front, struct exchange *exchange, size_t frames, bool known)
 {
@@ -113,19 +145,14 @@ static void on_request(struct front *front, struct exchange *exchange, size_t fr
 		front_send_error(front, exchange, &exchange->error);
 		return;
 	}
+	if (front->faults && fault_filter_takes(front, exchange))
+		return;
 	if (exchange->method->flags & KONTOR_METHOD_INLINE) {
 		run_inline(front, exchange);
-		return;
+		exchange->reply_lost = false;
+	} else if (front_detach(front, exchange)) {
+		front_dispatch(front, exchange);
 	}
-	struct exchange *fresh = exchange_new();
-	if (!fresh) {
-		kontor_fail(&exchange->error, KONTOR_E_BUSY, "out of memory");
-		front_send_error(front, exchange, &exchange->error);
-		return;
-	}
-	front->inline_exchange = fresh;
-	front->header_memory.elements = 0;
-	front_dispatch(front, exchange);
 }
 
 /* What was received, and is not with a worker. A large one gives its memory back now. */
@@ -259,7 +286,8 @@ static void wait_for_messages(struct front *front)
 		items[i] = (struct pollfd){.fd = sources[i]->fd, .events = POLLIN};
 		unread |= sources[i]->unread;
 	}
-	if (poll(items, len, unread ? 0 : TURN_MS) <= 0)
+	int longest = front->faults ? fault_filter_wait_ms(front, TURN_MS) : TURN_MS;
+	if (poll(items, len, unread ? 0 : longest) <= 0)
 		return;
 	for (size_t i = 0; i < len; i++)
 		sources[i]->unread |= items[i].revents != 0;
@@ -282,6 +310,8 @@ static void *front_main(void *arg)
 			serve_callers(front, &front->network);
 		if (front->control.unread)
 			serve_control(front);
+		if (front->faults)
+			fault_filter_resume(front);
 		expire_sometimes(front, front->now_us / 1000);
 	}
 	return NULL;
@@ -363,7 +393,8 @@ static int make_front(struct front *front, struct kontor_error *err)
 	}
 	if (!complete)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the front");
-	return front_list_methods(front, err);
+	int rc = fault_filter_open(front, err);
+	return rc ? rc : front_list_methods(front, err);
 }
 
 static void close_socket(void *socket)
@@ -385,6 +416,7 @@ static void free_front(struct front *front)
 	zmq_msg_close(&front->route_frame);
 	zmq_msg_close(&front->header_frame);
 	zmq_msg_close(&front->spare_frame);
+	fault_filter_close(front);
 	free(front->methods);
 	kontor_request_free(front->inline_request);
 	exchange_free(front->inline_exchange);

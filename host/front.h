@@ -35,6 +35,8 @@ struct front_method {
 	bool enabled; /* its service is switched on here; another choice needs a restart */
 };
 
+struct fault_filter;
+
 struct front {
 	struct unit *unit;
 	pthread_t thread;
@@ -49,8 +51,9 @@ struct front {
 	struct kontor_frame_memory header_memory;         /* of its header, plugin and method */
 	zmq_msg_t route_frame, header_frame, spare_frame; /* of the message that is being received */
 	kontor_writer *body_writer;
-	int64_t now_us;  /* monotonic_us() when the loop woke, or sent its last reply */
-	bool uid_proven; /* libzmq tells the peer's uid as front_identity.c reads it */
+	struct fault_filter *faults; /* NULL: none are configured */
+	int64_t now_us;              /* monotonic_us() when the loop woke, or sent its last reply */
+	bool uid_proven;             /* libzmq tells the peer's uid as front_identity.c reads it */
 	bool ended;
 	int64_t expired_ms;         /* when front_expire() ran last */
 	_Atomic size_t outstanding; /* exchanges that wait or run */
@@ -63,6 +66,13 @@ int front_start(struct unit *unit, struct kontor_error *err);
 void front_end_workers(struct unit *unit);
 /* Ends the thread after it has sent what there is to send. */
 void front_stop(struct unit *unit);
+
+/* The request that was received, front->inline_exchange, gets a life of its own. False: there is no memory, and it was
+ * answered BUSY. In the front's thread, like the next. */
+bool front_detach(struct front *front, struct exchange *exchange);
+/* Goes on with a detached request that was put aside before it began; it is judged again, because plugins may have come
+ * or gone, and takes it over. */
+void front_resume(struct front *front, struct exchange *exchange);
 
 /* ---- front_admit.c: what is called, and may it be called now ---- */
 

@@ -19,6 +19,8 @@ static bool send_frame(void *socket, const void *data, size_t size, int more)
 static void send_answer(struct front *front, const struct exchange *exchange, unsigned kind, const void *body,
 			size_t body_size)
 {
+	if (exchange->reply_lost)
+		return;
 	const struct caller *caller = &exchange->caller;
 	void *socket = caller->source->socket;
 	unsigned char header[KONTOR_FRAME_ANSWER_SIZE];

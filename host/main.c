@@ -10,6 +10,7 @@
 #include "args.h"
 #include "crash.h"
 #include "describe.h"
+#include "fault_filter.h"
 #include "kontor/log.h"
 #include "kontor/time.h"
 #include "lifecycle.h"
@@ -92,6 +93,7 @@ static int run_unit_mode(const struct args *args)
 	const struct unit_config *config = unit->config;
 	kontor_log_setup(unit_config_log_level(config), args->unit);
 	accounts_warn(config);
+	fault_config_warn(config);
 	int code;
 	if (problems)
 		code = print_problems(unit, problems);

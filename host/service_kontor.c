@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "counters.h"
+#include "fault_filter.h"
 #include "front.h"
 #include "kontor/time.h"
 #include "lanes.h"
@@ -155,6 +156,7 @@ static int status(void *self, kontor_request *request)
 	kontor_write_end(w);
 	if (unit->state != UNIT_STARTING)
 		lanes_put(unit, w);
+	fault_filter_put(unit->front, w);
 	counters_put(w, kontor_arg_bool(request, "help"));
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "accounts.h"
+#include "fault_filter.h"
 #include "kontor/job.h"
 #include "kontor/log.h"
 #include "loader.h"
@@ -459,6 +460,7 @@ struct unit_config *unit_config_read(const struct args *args)
 	read_services(unit);
 	read_lanes(unit);
 	read_profiles(unit);
+	fault_config_read(unit);
 	unit_config_judge(unit, args->conf_folder, datacenters);
 	return unit;
 }
@@ -513,7 +515,7 @@ static const struct config_section sections[] = {
 	{"", &option_table},         {"database", &database_table}, {"datacenter", &datacenter_table},
 	{"region", &region_table},   {"currency", &currency_table}, {"user", &user_table},
 	{"service", &service_table}, {"lane", &lane_table},         {"plugin", &plugin_table},
-	{"profile", &profile_table},
+	{"profile", &profile_table}, {"fault", &fault_table},
 };
 
 const struct config_section *unit_config_section(size_t index)
@@ -550,4 +552,5 @@ void unit_config_dump(const struct unit_config *unit, FILE *out)
 	dump_section(unit, "region", &region_table, out);
 	dump_section(unit, "user", &user_table, out);
 	dump_section(unit, "profile", &profile_table, out);
+	dump_section(unit, "fault", &fault_table, out);
 }

@@ -56,6 +56,12 @@ struct service_entry {
 	const char *const *server_keys;
 };
 
+/* A fault on purpose: fault_config.c has the options. */
+struct fault_entry {
+	const char *name, *method, *kind, *code, *trigger;
+	int64_t retry_after_ms, delay_ms, percent, seed;
+};
+
 struct lane_entry {
 	const char *name;
 	int64_t threads;
@@ -83,6 +89,8 @@ struct unit_config {
 	struct service_entry *services;
 	size_t services_len;
 	struct lane_entry lanes[LANES];
+	struct fault_entry *faults;
+	size_t faults_len;
 	struct unit_config *previous; /* that SIGHUP replaced: its strings may still be in use */
 };
 

@@ -231,6 +231,17 @@ CASES = [
          "must be between 1 and 140"),
     Case("files without payments", BANK, PROFILE.replace("}", " max_payments = 0\n}"), 6, "must be between 1 and 1000000"),
 
+    # faults
+    site("a fault for no call", 'fault "f" {\n method = "idgen"\n kind = "delay"\n}\n', 2, "must be service.method, like idgen.next"),
+    site("a fault without its kind", 'fault "f" {\n method = "idgen.*"\n}\n', 3, "fault \"f\" needs 'kind'"),
+    site("a fault of an unknown kind", 'fault "f" {\n method = "*"\n kind = "drop"\n}\n', 3,
+         "must be one of error|delay|drop-request|drop-reply"),
+    site("a fault with an unknown code", 'fault "f" {\n method = "*"\n kind = "error"\n code = "EBUSY"\n}\n', 4, "must be one of BUSY|"),
+    site("a fault that hits nobody", 'fault "f" {\n method = "*"\n kind = "error"\n percent = 0\n}\n', 4, "must be between 1 and 100"),
+    site("a fault with a relative trigger", 'fault "f" {\n method = "*"\n kind = "error"\n trigger = "f"\n}\n', 4,
+         "must be an absolute path"),
+    site("a fault under no name", 'fault "F 1" { method = "*" kind = "error" }\n', 1, "is no name of a fault"),
+
     # database, files that are named, secrets
     site("a database's name that needs quotes", 'database "main" {\n name = "kontor-1"\n}\n', 2, "must be [a-z0-9_]{1,64}"),
     site("a second database", 'database "other" { name = "x" }\n', 1, 'unknown database "other": there is only "main"'),

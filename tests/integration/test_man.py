@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 from kontor_instance import BUILD, TOP    # noqa: E402
 
 PLUGINS = sorted(folder.parent.name for folder in TOP.glob("plugins/*/CMakeLists.txt"))
-BLOCKS = {"kontord.conf.5": ["", "database", "lane", "service", "plugin"], "kontor-datacenters.5": ["datacenter", "service"],
+BLOCKS = {"kontord.conf.5": ["", "database", "lane", "service", "plugin", "fault"], "kontor-datacenters.5": ["datacenter", "service"],
           "kontor-regions.5": ["region"], "kontor-currencies.5": ["currency"], "kontor-users.5": ["user"],
           "kontor-profiles.5": ["profile"], "kontor-units.5": []}
 PAGES = {*BLOCKS, "kontord.8", "kontor.1", *(f"kontor-{name}.7" for name in PLUGINS)}

@@ -28,6 +28,8 @@ static void send_answer(struct front *front, const struct exchange *exchange, un
 	size_t size = kontor_frame_write_answer(kind, exchange->header.id,
 						(uint32_t)(front->now_us - exchange->received_us), header);
 	caller->source->unread = true;
+	if (caller->source != &front->inside)
+		atomic_store_explicit(&front->answered_us, front->now_us, memory_order_relaxed);
 	if (send_frame(socket, caller->route, caller->route_size, ZMQ_SNDMORE) &&
 	    (!caller->delimiter || send_frame(socket, "", 0, ZMQ_SNDMORE)) &&
 	    send_frame(socket, header, size, ZMQ_SNDMORE))

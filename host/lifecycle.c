@@ -27,9 +27,11 @@
 #define HEALTH_EVERY_MS 5000 /* how often plugins are asked how they are */
 #define FRONT_STUCK_MS 10000 /* a front loop silent for longer is no longer alive: the watchdog is not fed */
 #define DRAIN_POLL_MS 10
-/* A drain lasts at least that long, so that each caller hears of it before the front is gone: longer than the time for
- * which a client calls without a PING before (FRESH_MS in sdk/src/client_socket.c), with some more for a busy machine. */
-#define DRAIN_LEAST_MS 75
+/* A unit that drains goes on refusing until callers outside have been silent for so long: a client calls without a PING
+ * before for a much shorter time after an answer (FRESH_MS in sdk/src/client_socket.c), so that all have heard of it,
+ * on a busy machine too. Whoever never stops asking is not waited for. */
+#define SILENCE_MS 200
+#define SILENCE_LIMIT_MS 1500
 #define SOCKETS_LIMIT 8192 /* one per worker, lane thread and endpoint that they call */
 
 const char *unit_state_name(enum unit_state state)
@@ -154,12 +156,21 @@ static void sleep_ms(unsigned ms)
 	nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
 
+static void wait_for_silence(const struct front *front)
+{
+	int64_t begun_ms = kontor_monotonic_ms(), now_ms = begun_ms;
+	while (now_ms - front->answered_us / 1000 < SILENCE_MS && now_ms - begun_ms < SILENCE_LIMIT_MS) {
+		sleep_ms(DRAIN_POLL_MS);
+		now_ms = kontor_monotonic_ms();
+	}
+}
+
 /* Requests that were taken are answered before the workers end. */
 static void stop_workers(struct unit *unit)
 {
-	sleep_ms(DRAIN_LEAST_MS);
 	while (atomic_load(&unit->front->outstanding))
 		sleep_ms(DRAIN_POLL_MS);
+	wait_for_silence(unit->front);
 	for (size_t i = 0; i < unit->plugins_len; i++)
 		if (unit->plugins[i]->api.drain)
 			unit->plugins[i]->api.drain(unit->plugins[i]->self);

@@ -36,7 +36,7 @@ static void note_pong(struct endpoint_health *health, const struct kontor_client
 	atomic_store_explicit(&health->capacity, pong->capacity, memory_order_relaxed);
 }
 
-static void note_end(const struct call *call, struct endpoint_health *health, int rc, bool answered,
+static void note_end(const struct call *call, struct endpoint_health *health, int64_t began_ms, int rc, bool answered,
 		     const struct kontor_error *err)
 {
 	int64_t now_ms = kontor_monotonic_ms();
@@ -45,7 +45,7 @@ static void note_end(const struct call *call, struct endpoint_health *health, in
 		endpoint_health_refused(health, now_ms, err->retry_after_ms ? err->retry_after_ms : AVOID_MS, random,
 					err->message);
 	else if (answered)
-		endpoint_health_answered(health);
+		endpoint_health_answered(health, began_ms);
 	else if (rc == KONTOR_E_UNAVAILABLE || (rc == KONTOR_E_UNKNOWN_OUTCOME && now_ms < call->request.deadline_ms))
 		endpoint_health_failed(health, now_ms, random, err->message);
 }
@@ -73,14 +73,15 @@ static int try_one(struct call *call, int index, kontor_body **ret_reply, struct
 		return kontor_fail(err, KONTOR_E_INTERNAL, "%s: out of memory", call->request.method);
 	const struct kontor_client_pong *pong = kontor_client_socket_pong(socket);
 	uint64_t pongs = pong->count;
+	int64_t began_ms = kontor_monotonic_ms();
 	call->request.elsewhere = client_has_other(call->service, call->tried, index);
-	call->request.ask_load = endpoint_health_ask_load(health, kontor_monotonic_ms());
+	call->request.ask_load = endpoint_health_ask_load(health, began_ms);
 	atomic_fetch_add_explicit(&health->in_flight, 1, memory_order_relaxed);
 	int rc = kontor_client_socket_call(socket, &call->request, &answered, ret_reply, err);
 	atomic_fetch_sub_explicit(&health->in_flight, 1, memory_order_relaxed);
 	if (pong->count != pongs)
 		note_pong(health, pong);
-	note_end(call, health, rc, answered, err);
+	note_end(call, health, began_ms, rc, answered, err);
 	call->tried |= CLIENT_TRIED(index);
 	call->free = rc == KONTOR_E_DRAINING || (!answered && rc == KONTOR_E_UNAVAILABLE);
 	return rc;

@@ -105,7 +105,7 @@ void client_probe(struct client_thread *thread, const struct directory_service *
 		return;
 	struct kontor_client_socket *socket = client_socket(thread->client, thread, thread->probed);
 	if (socket && kontor_client_socket_probe(socket)) {
-		endpoint_health_answered(&thread->probed->health);
+		endpoint_health_answered(&thread->probed->health, now_ms);
 		thread->probed = NULL;
 	} else if (now_ms >= thread->probe_until_ms) {
 		endpoint_health_failed(&thread->probed->health, now_ms, client_random(thread), NULL);

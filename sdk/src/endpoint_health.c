@@ -20,15 +20,17 @@ void endpoint_health_destroy(struct endpoint_health *health)
 	pthread_mutex_destroy(&health->lock);
 }
 
-void endpoint_health_answered(struct endpoint_health *health)
+void endpoint_health_answered(struct endpoint_health *health, int64_t began_ms)
 {
 	if (atomic_load_explicit(&health->avoid_until_ms, memory_order_relaxed) == 0 && endpoint_health_closed(health))
 		return; /* the usual case, without a write */
 	pthread_mutex_lock(&health->lock);
 	health->failures = 0;
-	health->problem[0] = '\0';
-	health->avoid_until_ms = 0;
 	health->probe_due_ms = 0;
+	if (began_ms > health->refused_ms) {
+		health->problem[0] = '\0';
+		health->avoid_until_ms = 0;
+	}
 	pthread_mutex_unlock(&health->lock);
 }
 
@@ -38,6 +40,7 @@ void endpoint_health_refused(struct endpoint_health *health, int64_t now_ms, uin
 	pthread_mutex_lock(&health->lock);
 	health->failures = 0;
 	health->probe_due_ms = 0;
+	health->refused_ms = now_ms;
 	health->avoid_until_ms = now_ms + for_ms + random % (for_ms / 2 + 1);
 	snprintf(health->problem, sizeof(health->problem), "%s", problem);
 	pthread_mutex_unlock(&health->lock);

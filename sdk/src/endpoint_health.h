@@ -25,6 +25,7 @@ struct endpoint_health {
 	atomic_uint in_flight;             /* calls of this client */
 	atomic_uint queued, capacity;      /* as its last PONG said */
 	pthread_mutex_t lock;              /* guards the rest */
+	int64_t refused_ms;                /* when it refused last */
 	unsigned failures;                 /* in a row */
 	char problem[HEALTH_PROBLEM_SIZE]; /* the last one; "" */
 };
@@ -32,8 +33,9 @@ struct endpoint_health {
 void endpoint_health_init(struct endpoint_health *health);
 void endpoint_health_destroy(struct endpoint_health *health);
 
-/* It answered, whatever it said: the circuit is closed. */
-void endpoint_health_answered(struct endpoint_health *health);
+/* It answered a call of that time, whatever it said: the circuit is closed. What was running already when it refused
+ * others takes nothing back. */
+void endpoint_health_answered(struct endpoint_health *health, int64_t began_ms);
 /* It answered that it does nothing now: others first, for about that long. `random`: any number. */
 void endpoint_health_refused(struct endpoint_health *health, int64_t now_ms, uint32_t for_ms, uint32_t random,
 			     const char *problem);

@@ -7,8 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <zmq.h>
-
+#include "kontor/keys.h"
 #include "kontor/text.h"
 #include "services.h"
 #include "unit.h"
@@ -44,13 +43,6 @@ static bool is_tcp_address(const char *endpoint)
 	       kontor_parse_int(kontor_text_of(colon + 1), &port) && port >= 1 && port <= 65535;
 }
 
-/* A public key as CURVE writes it: 32 bytes in Z85. */
-static bool is_key(const char *text)
-{
-	uint8_t bytes[32];
-	return strlen(text) == 40 && zmq_z85_decode(bytes, text);
-}
-
 static bool is_loopback(const char *endpoint)
 {
 	static const char *const prefixes[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
@@ -74,7 +66,7 @@ static void check_server_keys(struct config *config, const struct service_entry 
 	const struct config_setting *keys = config_find(config, "service", service->name, "server_keys");
 	size_t len = keys ? keys->values_len : 0;
 	for (size_t i = 0; i < len; i++)
-		if (!is_key(keys->values[i]))
+		if (!kontor_key_valid(keys->values[i]))
 			config_problem(config, keys->file, keys->line,
 				       "server_keys: '%s' is no public key: it must be the 40 characters of public-key "
 				       "in the unit's NAME.key, in single quotes",

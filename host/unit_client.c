@@ -103,7 +103,10 @@ int unit_client_set_routes(struct unit *unit, struct kontor_error *err)
 
 int unit_client_open(struct unit *unit, struct kontor_error *err)
 {
-	const struct kontor_client_options options = {.zmq_context = unit->zmq, .caller = unit->args->unit};
+	const struct unit_config *config = unit->config;
+	const char *key_file = config->options.key_file;
+	const struct kontor_client_options options = {
+		.zmq_context = unit->zmq, .caller = unit->args->unit, .key_file = key_file[0] ? key_file : NULL};
 	int rc = kontor_client_new(&options, &unit->client, err);
 	return rc ? rc : unit_client_set_routes(unit, err);
 }

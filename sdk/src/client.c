@@ -10,6 +10,7 @@
 
 #include <zmq.h>
 
+#include "client_guard.h"
 #include "client_state.h"
 #include "kontor/time.h"
 
@@ -114,8 +115,12 @@ int kontor_client_new(const struct kontor_client_options *options, kontor_client
 	}
 	if (client->own_context)
 		zmq_ctx_set(client->context, ZMQ_BLOCKY, 0); /* an exit never waits for unsent messages */
-	*ret_client = client;
-	return 0;
+	int rc = options->key_file ? kontor_client_load_own(options->key_file, &client->own, err) : 0;
+	if (rc)
+		kontor_client_free(client);
+	else
+		*ret_client = client;
+	return rc;
 }
 
 kontor_client *kontor_client_free(kontor_client *client)
@@ -134,6 +139,7 @@ kontor_client *kontor_client_free(kontor_client *client)
 		zmq_ctx_term(client->context);
 	directory_unref(client->directory);
 	directory_endpoints_free(client->endpoints);
+	kontor_client_free_own(client->own);
 	free(client->caller);
 	pthread_mutex_destroy(&client->lock);
 	free(client);

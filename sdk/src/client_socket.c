@@ -12,6 +12,7 @@
 
 #include <zmq.h>
 
+#include "client_guard.h"
 #include "kontor/time.h"
 
 #define CONNECT_LIMIT_MS 1500 /* a person at a terminal waits for this when the unit is down */
@@ -34,6 +35,8 @@
 struct kontor_client_socket {
 	void *context;
 	void *dealer; /* NULL: not open */
+	void *watch;  /* over a network, until the peer is heard: why it does not let us in. NULL: none */
+	enum kontor_refusal refusal;
 	const struct kontor_endpoint *endpoint;
 	const struct kontor_key_pair *own; /* NULL: none */
 	kontor_writer *header;
@@ -67,8 +70,15 @@ struct kontor_client_socket *kontor_client_socket_new(void *zmq_context, const s
 	return s->header ? s : kontor_client_socket_free(s);
 }
 
+static void end_watch(struct kontor_client_socket *s)
+{
+	kontor_client_watch_close(s->watch, s->dealer);
+	s->watch = NULL;
+}
+
 static void close_dealer(struct kontor_client_socket *s)
 {
+	end_watch(s);
 	if (s->dealer)
 		zmq_close(s->dealer);
 	s->dealer = NULL;
@@ -97,7 +107,8 @@ const struct kontor_client_pong *kontor_client_socket_pong(const struct kontor_c
 	return &s->pong;
 }
 
-static int open_dealer(struct kontor_client_socket *s, struct kontor_error *err)
+/* watched: by a call, which reads what the watch has to say, or closes it. */
+static int open_dealer(struct kontor_client_socket *s, bool watched, struct kontor_error *err)
 {
 	if (s->dealer)
 		return 0;
@@ -118,6 +129,13 @@ static int open_dealer(struct kontor_client_socket *s, struct kontor_error *err)
 	int64_t frame_limit = KONTOR_FRAME_LIMIT;
 	if (rc == 0)
 		rc = zmq_setsockopt(s->dealer, ZMQ_MAXMSGSIZE, &frame_limit, sizeof(frame_limit));
+	if (rc == 0 && kontor_client_guard(s->dealer, s->endpoint, s->own, err)) {
+		close_dealer(s);
+		return KONTOR_E_DENIED;
+	}
+	s->refusal = KONTOR_REFUSAL_NONE;
+	if (rc == 0 && watched && kontor_endpoint_needs_keys(s->endpoint->endpoint))
+		s->watch = kontor_client_watch_open(s->context, s->dealer);
 	if (rc == 0)
 		rc = zmq_connect(s->dealer, s->endpoint->endpoint);
 	if (rc == 0)
@@ -131,7 +149,10 @@ static int open_dealer(struct kontor_client_socket *s, struct kontor_error *err)
 
 static int fail_nobody(struct kontor_client_socket *s, struct kontor_error *err)
 {
+	enum kontor_refusal refusal = s->refusal;
 	close_dealer(s);
+	if (refusal != KONTOR_REFUSAL_NONE)
+		return kontor_client_fail_refused(refusal, s->endpoint, s->own, err);
 	return kontor_fail(err, KONTOR_E_UNAVAILABLE,
 			   "no kontord answers at %s: is its unit running? (./dev up, or systemctl status 'kontord@*')",
 			   s->endpoint->endpoint);
@@ -148,15 +169,27 @@ static int fail_unknown(struct kontor_client_socket *s, const char *method, cons
 			   s->endpoint->endpoint, why);
 }
 
-/* Waits until the socket can be read or written, or `until_ms`. */
+/* Whether the peer let us know that waiting is of no use. */
+static bool is_refused(struct kontor_client_socket *s)
+{
+	for (enum kontor_refusal next; (next = kontor_client_watch_read(s->watch)) != KONTOR_REFUSAL_NONE;)
+		s->refusal = next;
+	return s->refusal == KONTOR_REFUSAL_KEY || s->refusal == KONTOR_REFUSAL_PROTOCOL;
+}
+
+/* Waits until the socket can be read or written, or `until_ms`; while the peer was not heard yet, also for its refusal.
+ */
 static bool wait_for(struct kontor_client_socket *s, short events, int64_t until_ms)
 {
 	for (;;) {
-		zmq_pollitem_t item = {.socket = s->dealer, .events = events};
+		zmq_pollitem_t items[] = {{.socket = s->dealer, .events = events},
+					  {.socket = s->watch, .events = ZMQ_POLLIN}};
 		int64_t left_ms = until_ms - kontor_monotonic_ms();
-		int rc = zmq_poll(&item, 1, left_ms > 0 ? (long)left_ms : 0);
-		if (rc > 0)
+		int rc = zmq_poll(items, s->watch ? 2 : 1, left_ms > 0 ? (long)left_ms : 0);
+		if (items[0].revents)
 			return true;
+		if (rc > 0 && is_refused(s))
+			return false;
 		if (rc < 0 && zmq_errno() != EINTR)
 			return false;
 		if (kontor_monotonic_ms() >= until_ms)
@@ -213,8 +246,10 @@ static bool receive(struct kontor_client_socket *s, struct incoming *ret)
 		parts++;
 		zmq_msg_close(&part);
 	}
-	if (parts > 0)
+	if (parts > 0) {
 		s->heard_ms = kontor_monotonic_ms();
+		end_watch(s);
+	}
 	if (!usable)
 		zmq_msg_close(&ret->body);
 	return usable;
@@ -265,7 +300,7 @@ static int64_t connect_until_ms(const struct kontor_client_socket *s, const stru
 /* Makes sure that somebody is there before anything is sent that has an effect, and learns who. */
 static int reach(struct kontor_client_socket *s, const struct kontor_client_request *request, struct kontor_error *err)
 {
-	int rc = open_dealer(s, err);
+	int rc = open_dealer(s, true, err);
 	int64_t now_ms = kontor_monotonic_ms();
 	if (rc || (s->heard_ms && now_ms - s->heard_ms < FRESH_MS))
 		return rc;
@@ -285,7 +320,7 @@ static int reach(struct kontor_client_socket *s, const struct kontor_client_requ
 bool kontor_client_socket_probe(struct kontor_client_socket *s)
 {
 	int64_t now_ms = kontor_monotonic_ms();
-	if (open_dealer(s, NULL))
+	if (open_dealer(s, false, NULL))
 		return false;
 	if (!s->probe_id) {
 		if (!wait_for(s, ZMQ_POLLOUT, now_ms) || !send_control(s, KONTOR_FRAME_PING, ++s->last_id))
@@ -406,6 +441,8 @@ int kontor_client_socket_call(struct kontor_client_socket *s, const struct konto
 {
 	*ret_answered = false;
 	int rc = reach(s, request, err);
+	if (rc == KONTOR_E_DENIED && request->elsewhere)
+		rc = err->code = KONTOR_E_UNAVAILABLE; /* another unit may know our key */
 	if (rc)
 		return rc;
 	int64_t left_ms = request->deadline_ms - kontor_monotonic_ms();

@@ -33,8 +33,8 @@ struct client_thread {
 struct kontor_client {
 	void *context;
 	bool own_context;
-	char *caller;                      /* NULL: none */
-	const struct kontor_key_pair *own; /* NULL: none */
+	char *caller;                /* NULL: none */
+	struct kontor_key_pair *own; /* NULL: none */
 	pthread_key_t key;
 	bool has_key;
 	pthread_mutex_t lock; /* guards all below, and the directories' references */

@@ -57,12 +57,19 @@ static bool take_value(char *line, const char *name, char out[KONTOR_KEY_TEXT_SI
 	return true;
 }
 
-static int read_pair(char *text, const char *path, struct kontor_key_pair *pair, struct kontor_error *err)
+/* What of a pair stands in the text; "" for what does not. */
+static void find_keys(char *text, struct kontor_key_pair *ret)
 {
-	char *rest = NULL, derived[KONTOR_KEY_TEXT_SIZE];
+	char *rest = NULL;
+	*ret = (struct kontor_key_pair){"", ""};
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		if (!take_value(line, PUBLIC_NAME, pair->public_key))
-			take_value(line, SECRET_NAME, pair->secret_key);
+		if (!take_value(line, PUBLIC_NAME, ret->public_key))
+			take_value(line, SECRET_NAME, ret->secret_key);
+}
+
+static int check_pair(const struct kontor_key_pair *pair, const char *path, struct kontor_error *err)
+{
+	char derived[KONTOR_KEY_TEXT_SIZE];
 	if (!kontor_key_valid(pair->public_key) || !kontor_key_valid(pair->secret_key))
 		return kontor_fail(
 			err, KONTOR_E_BAD_REQUEST,
@@ -75,39 +82,61 @@ static int read_pair(char *text, const char *path, struct kontor_key_pair *pair,
 	return 0;
 }
 
-/* The file's text into `text`. Nothing of it is ever in a message. */
-static int read_text(int fd, const char *path, char text[FILE_LIMIT], struct kontor_error *err)
+static int read_text(int fd, const char *path, bool secret, char text[FILE_LIMIT], struct kontor_error *err)
 {
 	struct stat st;
 	size_t length = 0;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return kontor_fail(err, KONTOR_E_BAD_REQUEST, "%s: must be a regular file", path);
-	if (st.st_mode & S_IRWXO)
+	if (secret && (st.st_mode & S_IRWXO))
 		return kontor_fail(err, KONTOR_E_DENIED,
 				   "%s: every user of the machine may open this secret key (mode %04o): chmod 600 %s",
 				   path, st.st_mode & 07777, path);
-	for (ssize_t n = 1; n > 0 && length<FILE_LIMIT - 1; length += n> 0 ? (size_t)n : 0)
-		n = read(fd, text + length, FILE_LIMIT - 1 - length);
+	ssize_t n;
+	while (length + 1 < FILE_LIMIT && (n = read(fd, text + length, FILE_LIMIT - 1 - length)) > 0)
+		length += (size_t)n;
 	text[length] = '\0';
 	return 0;
 }
 
-int kontor_key_load(const char *path, struct kontor_key_pair *ret_pair, struct kontor_error *err)
+/* Nothing of the file is ever in a message. */
+static int read_keys(const char *path, bool secret, struct kontor_key_pair *ret, struct kontor_error *err)
 {
 	char text[FILE_LIMIT];
-	struct kontor_key_pair pair = {"", ""};
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO is refused, not waited for */
 	if (fd < 0)
 		return kontor_fail(err, errno == ENOENT ? KONTOR_E_NOT_FOUND : KONTOR_E_STORAGE,
 				   "%s cannot be read: %s; `kontor keys generate` makes a key pair", path,
 				   strerror(errno));
-	int rc = read_text(fd, path, text, err);
+	int rc = read_text(fd, path, secret, text, err);
 	close(fd);
 	if (!rc)
-		rc = read_pair(text, path, &pair, err);
+		find_keys(text, ret);
+	explicit_bzero(text, sizeof(text));
+	return rc;
+}
+
+int kontor_key_load(const char *path, struct kontor_key_pair *ret_pair, struct kontor_error *err)
+{
+	struct kontor_key_pair pair;
+	int rc = read_keys(path, true, &pair, err);
+	if (!rc)
+		rc = check_pair(&pair, path, err);
 	if (!rc)
 		*ret_pair = pair;
-	explicit_bzero(text, sizeof(text));
+	explicit_bzero(&pair, sizeof(pair));
+	return rc;
+}
+
+int kontor_key_load_public(const char *path, char *out, struct kontor_error *err)
+{
+	struct kontor_key_pair pair;
+	int rc = read_keys(path, false, &pair, err);
+	if (!rc && !kontor_key_valid(pair.public_key))
+		rc = kontor_fail(err, KONTOR_E_BAD_REQUEST,
+				 "%s holds no public key: it must be a file that `kontor keys generate` made", path);
+	if (!rc)
+		memcpy(out, pair.public_key, KONTOR_KEY_TEXT_SIZE);
 	explicit_bzero(&pair, sizeof(pair));
 	return rc;
 }

@@ -24,7 +24,10 @@ enum exit_code {
 
 struct cli {
 	const char *endpoint;
-	const char *user; /* --as; NULL: whoever the kernel says */
+	const char *server_key;  /* of a tcp endpoint; NULL: none */
+	const char *key_file;    /* our own NAME.key_secret; NULL: none */
+	const char *conf_folder; /* /etc/kontor, or --conf */
+	const char *user;        /* --as; NULL: whoever the kernel says */
 	bool json;
 	bool under_way;        /* it has changed something */
 	kontor_client *client; /* NULL until the first call */
@@ -75,7 +78,7 @@ struct command_group {
 };
 
 extern const struct command_group status_commands, call_commands, id_commands, upload_commands, settlement_commands,
-	payout_commands, safefile_commands, jobs_commands, approval_commands, db_commands;
+	payout_commands, safefile_commands, jobs_commands, approval_commands, db_commands, keys_commands;
 
 /* ---- describe.c: groups -> JSON on stdout; an exit code ---- */
 int describe_commands(const struct command_group *const *groups, size_t len);
@@ -89,9 +92,11 @@ struct command_line {
 	size_t rest_len;
 };
 
-/* EXIT_DONE, or EXIT_USAGE after saying on stderr what is wrong. argv begins after the command's words. Takes --json,
- * --as and -e out of it. */
+/* EXIT_DONE, or EXIT_USAGE after saying on stderr what is wrong. argv begins after the command's words. Takes the
+ * options of every command out of it. */
 int command_line_parse(struct cli *cli, const struct command *command, int argc, char **argv, struct command_line *ret);
+/* Whether that word is one of them and its value is the next word. */
+bool command_line_takes_value(const char *word);
 void command_line_free(struct command_line *line);
 /* NULL when it was not given. The name must be in the command's table. */
 const char *command_line_value(const struct command_line *line, const char *name);

@@ -3,6 +3,7 @@
  * What was typed, checked against the command's table.
  */
 #include <ctype.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,17 @@
 #include "cli.h"
 #include "kontor/ids.h"
 #include "kontor/text.h"
+
+/* What every command takes, and where it goes. */
+static const struct {
+	const char *name;
+	size_t offset; /* in struct cli */
+} with_value[] = {
+	{"--as", offsetof(struct cli, user)},           {"-e", offsetof(struct cli, endpoint)},
+	{"--endpoint", offsetof(struct cli, endpoint)}, {"--server-key", offsetof(struct cli, server_key)},
+	{"--key-file", offsetof(struct cli, key_file)}, {"--conf", offsetof(struct cli, conf_folder)},
+};
+#define WITH_VALUE (sizeof(with_value) / sizeof(with_value[0]))
 
 static bool is_option(const struct command_arg *arg)
 {
@@ -48,8 +60,10 @@ static int usage(const struct command *command)
 
 static int refuse_option(const struct command *command, const char *name)
 {
-	const char *names[COMMAND_ARGS_LIMIT + 2] = {"--json", "--as"};
-	size_t len = 2;
+	const char *names[COMMAND_ARGS_LIMIT + 1 + WITH_VALUE] = {"--json"};
+	size_t len = 1;
+	for (size_t i = 0; i < WITH_VALUE; i++)
+		names[len++] = with_value[i].name;
 	for (size_t i = 0; i < command->args_len; i++)
 		if (is_option(&command->args[i]))
 			names[len++] = command->args[i].name;
@@ -107,19 +121,26 @@ static int set_value(struct command_line *line, size_t index, const char *value)
 	return EXIT_DONE;
 }
 
+bool command_line_takes_value(const char *word)
+{
+	for (size_t i = 0; i < WITH_VALUE; i++)
+		if (strcmp(word, with_value[i].name) == 0)
+			return true;
+	return false;
+}
+
 /* An option that every command has. Returns how many words it took; 0: it is none; -1: its value is missing. */
 static int take_global(struct cli *cli, int left, char **argv)
 {
-	static const char *const with_value[] = {"--as", "-e", "--endpoint"};
 	if (strcmp(argv[0], "--json") == 0) {
 		cli->json = true;
 		return 1;
 	}
-	for (size_t i = 0; i < sizeof(with_value) / sizeof(with_value[0]); i++) {
-		size_t size = strlen(with_value[i]);
+	for (size_t i = 0; i < WITH_VALUE; i++) {
+		size_t size = strlen(with_value[i].name);
 		const char *value = argv[1];
 		int words = 2;
-		if (strncmp(argv[0], with_value[i], size) != 0)
+		if (strncmp(argv[0], with_value[i].name, size) != 0)
 			continue;
 		if (argv[0][size] == '=') {
 			value = argv[0] + size + 1;
@@ -131,13 +152,10 @@ static int take_global(struct cli *cli, int left, char **argv)
 			return -1;
 		}
 		if (!value[0]) {
-			complain("%s is empty", with_value[i]);
+			complain("%s is empty", with_value[i].name);
 			return -1;
 		}
-		if (i == 0)
-			cli->user = value;
-		else
-			cli->endpoint = value;
+		memcpy((char *)cli + with_value[i].offset, &value, sizeof(value));
 		return words;
 	}
 	return 0;

@@ -10,13 +10,15 @@
 #include "kontor/text.h"
 
 #define DEFAULT_ENDPOINT "ipc:///run/kontor/all.sock"
+#define DEFAULT_CONF "/etc/kontor"
 #define COMMANDS_LIMIT 64
 #define WORDS_SIZE 128
 
 /* In the order of --help. */
 static const struct command_group *const groups[] = {
-	&status_commands, &upload_commands,   &settlement_commands, &payout_commands, &safefile_commands,
-	&jobs_commands,   &approval_commands, &id_commands,         &call_commands,   &db_commands,
+	&status_commands,   &upload_commands, &settlement_commands, &payout_commands,
+	&safefile_commands, &jobs_commands,   &approval_commands,   &id_commands,
+	&call_commands,     &db_commands,     &keys_commands,
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
@@ -55,6 +57,9 @@ static void print_help(void)
 	puts("  --json            answers as JSON, one object a line; ids are strings of digits\n"
 	     "  --as USER         acts for this user, where the configuration trusts that (approvals = trusted)\n"
 	     "  -e ENDPOINT       the unit to talk to; else KONTOR_ENDPOINT, else " DEFAULT_ENDPOINT "\n"
+	     "  --server-key KEY  of a tcp ENDPOINT: the public key of the unit there; else KONTOR_SERVER_KEY\n"
+	     "  --key-file FILE   our own NAME.key_secret for tcp; else KONTOR_KEY_FILE\n"
+	     "  --conf FOLDER     the configuration; else KONTOR_CONF, else " DEFAULT_CONF "\n"
 	     "  COMMAND --help    arguments and an example\n"
 	     "  --describe        all commands as JSON\n\n"
 	     "exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 nothing done and worth a retry, 4 outcome "
@@ -116,8 +121,7 @@ static int count_leading_options(int argc, char **argv)
 {
 	int count = 0;
 	while (count < argc && argv[count][0] == '-') {
-		bool takes_next = strcmp(argv[count], "-e") == 0 || strcmp(argv[count], "--endpoint") == 0 ||
-				  strcmp(argv[count], "--as") == 0;
+		bool takes_next = command_line_takes_value(argv[count]);
 		if (!takes_next && strcmp(argv[count], "--json") != 0 && !strchr(argv[count], '='))
 			break;
 		count += takes_next ? 2 : 1;
@@ -133,6 +137,8 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 	int code = command_line_parse(cli, command, argc - words, argv + words, &line);
 	if (!cli->endpoint || !cli->endpoint[0])
 		cli->endpoint = DEFAULT_ENDPOINT;
+	if (!cli->conf_folder || !cli->conf_folder[0])
+		cli->conf_folder = DEFAULT_CONF;
 	if (code == EXIT_DONE)
 		code = command->run(cli, &line);
 	command_line_free(&line);
@@ -146,7 +152,10 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 
 int main(int argc, char **argv)
 {
-	struct cli cli = {.endpoint = getenv("KONTOR_ENDPOINT")};
+	struct cli cli = {.endpoint = getenv("KONTOR_ENDPOINT"),
+			  .server_key = getenv("KONTOR_SERVER_KEY"),
+			  .key_file = getenv("KONTOR_KEY_FILE"),
+			  .conf_folder = getenv("KONTOR_CONF")};
 	int words = 0;
 	argc--;
 	argv++;

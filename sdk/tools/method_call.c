@@ -67,7 +67,10 @@ static int connect_client(struct cli *cli, struct kontor_error *err)
 {
 	if (cli->client)
 		return 0;
-	struct kontor_client_options options = {.endpoint = cli->endpoint, .caller = cli->user};
+	struct kontor_client_options options = {.endpoint = cli->endpoint,
+						.server_key = cli->server_key,
+						.key_file = cli->key_file,
+						.caller = cli->user};
 	struct kontor_call_options look = {.timeout_ms = FIRST_LOOK_MS};
 	int rc = kontor_client_new(&options, &cli->client, err);
 	if (rc)

@@ -20,6 +20,7 @@ struct kontor_client_options {
 	void *zmq_context;      /* borrowed; NULL: an own one */
 	const char *endpoint;   /* serves every service that no route names; NULL: none */
 	const char *server_key; /* of that endpoint, Z85 (40 characters); NULL for ipc and inproc */
+	const char *key_file;   /* NAME.key_secret by which we are known over tcp (kontor/keys.h); NULL: none */
 	const char *caller;     /* header element `caller`: a unit's name, or the user of --as; NULL: none */
 };
 

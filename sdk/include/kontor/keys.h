@@ -32,6 +32,9 @@ int kontor_key_generate(struct kontor_key_pair *ret_pair, struct kontor_error *e
  * read; BAD_REQUEST: it holds no pair, or halves of two pairs. */
 int kontor_key_load(const char *path, struct kontor_key_pair *ret_pair, struct kontor_error *err);
 
+/* The public key alone, of either file, into out (KONTOR_KEY_TEXT_SIZE bytes). Errors as above, but for DENIED. */
+int kontor_key_load_public(const char *path, char *out, struct kontor_error *err);
+
 /* Makes FOLDER/NAME.key and FOLDER/NAME.key_secret, which must not be there, and waits until they are on disk.
  * CONFLICT: one of them is there already; STORAGE: they cannot be written. Leaves nothing behind when it fails. */
 int kontor_key_save(const struct kontor_key_pair *pair, const char *folder, const char *name, struct kontor_error *err);

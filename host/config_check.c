@@ -19,10 +19,20 @@ static const struct kontor_plugin *const built_in[] = {&service_kontor, &service
 
 struct loaded_plugin *unit_plugin(const struct unit *unit, const char *name)
 {
-	for (size_t i = 0; i < unit->plugins_len; i++)
-		if (strcmp(unit->plugins[i]->api.name, name) == 0)
-			return unit->plugins[i];
+	for (size_t i = 0; i < unit->plugins_len; i++) {
+		struct loaded_plugin *plugin = unit_plugin_at(unit, i);
+		if (plugin && strcmp(plugin->api.name, name) == 0)
+			return plugin;
+	}
 	return NULL;
+}
+
+size_t unit_plugins_count(const struct unit *unit)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < unit->plugins_len; i++)
+		count += unit_plugin_at(unit, i) != NULL;
+	return count;
 }
 
 static void check_ipc_path(struct config *config, const char *file, unsigned line, const char *path)
@@ -178,7 +188,16 @@ static const char **known_plugins(struct config *config, const struct args *args
 
 static void add_plugin(struct unit *unit, struct loaded_plugin *plugin)
 {
-	unit->plugins[unit->plugins_len++] = plugin;
+	unit->plugins[unit->plugins_len] = plugin;
+	unit->plugins_len++;
+}
+
+/* The file, unless the unit that runs has its code already: that is what the new configuration will be for. */
+static int open_plugin(const struct unit *unit, const char *path, const char *name, struct loaded_plugin **ret_plugin,
+		       struct kontor_error *err)
+{
+	const struct loaded_plugin *loaded = unit->running ? unit_plugin(unit->running, name) : NULL;
+	return loaded && !loaded->leaving ? loader_again(loaded, ret_plugin, err) : loader_open(path, ret_plugin, err);
 }
 
 static void load_built_in(struct unit *unit, struct config *config)
@@ -217,7 +236,7 @@ static void load_plugin(struct unit *unit, const struct config_setting *setting,
 		config_problem(config, setting->file, setting->line,
 			       "there is no plugin '%s': %s is not there; install it or leave it out%s%s%s", name, path,
 			       nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-	} else if (loader_open(path, &plugin, &err)) {
+	} else if (open_plugin(unit, path, name, &plugin, &err)) {
 		config_problem(config, setting->file, setting->line, "%s", err.message);
 	} else {
 		add_plugin(unit, plugin);
@@ -333,7 +352,7 @@ static void check_calls(struct unit *unit, struct config *config)
 {
 	struct graph graph = {.unit = unit, .config = config};
 	for (size_t i = 0; i < unit->plugins_len; i++)
-		visit(&graph, unit->plugins[i]->api.name);
+		visit(&graph, unit_plugin_at(unit, i)->api.name);
 	for (size_t i = 0; i < graph.others_len; i++)
 		loader_close(graph.others[i]);
 }
@@ -349,10 +368,12 @@ size_t unit_configure(struct unit *unit, const struct args *args)
 	for (size_t i = 0; setting && i < setting->values_len; i++)
 		load_plugin(unit, setting, setting->values[i]);
 	for (size_t i = 0; i < unit->plugins_len; i++) {
-		struct loaded_plugin *plugin = unit->plugins[i];
+		struct loaded_plugin *plugin = unit_plugin_at(unit, i);
 		config_fill(config, "plugin", plugin->api.name, plugin_table, &plugin->options);
 		if (is_all_inline(&plugin->api))
 			plugin->options.workers = 0;
+		else if (!plugin->file && strcmp(plugin->api.name, "kontor") == 0)
+			plugin->options.workers = 1; /* for kontor.reload alone: one after the other */
 		unit_fill_plugin(unit_config, plugin, plugin->self);
 	}
 	check_names(unit, config, "plugin");
@@ -368,6 +389,11 @@ void unit_unconfigure(struct unit *unit)
 	for (size_t i = unit->plugins_len; i-- > 0;)
 		loader_close(unit->plugins[i]);
 	unit->plugins_len = 0;
+	for (struct loaded_plugin *plugin = unit->retired, *next; plugin; plugin = next) {
+		next = plugin->next_retired;
+		loader_close(plugin);
+	}
+	unit->retired = NULL;
 	unit_config_free(unit->config);
 	unit->config = NULL;
 }

@@ -74,6 +74,7 @@ int exchange_run(const struct unit *unit, struct exchange *exchange, kontor_conn
 		.body = zmq_msg_data(&exchange->body),
 		.body_size = zmq_msg_size(&exchange->body),
 		.deadline_ms = exchange->deadline_ms,
+		.cancelled = &exchange->cancelled,
 		.db = conn,
 	};
 	crash_working_on(exchange->plugin->api.name, exchange->method->name, exchange->header.id);

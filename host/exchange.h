@@ -46,7 +46,7 @@ struct exchange {
 	const struct kontor_method *method;
 	int64_t received_us, started_us; /* CLOCK_MONOTONIC */
 	int64_t deadline_ms;             /* kontor_monotonic_ms() */
-	bool cancelled;
+	atomic_bool cancelled; /* set by the front while a worker runs it */
 	bool reply_lost;       /* by a fault of the configuration: its reply is not sent */
 	int64_t due_us;        /* of a request that such a fault delays */
 	_Atomic unsigned hops; /* counts hand-overs: race checkers do not see those that libzmq makes */

@@ -29,9 +29,11 @@
 #define REPLIES_LIMIT 4000
 #define CONTROL_ENDPOINT "inproc://front-control"
 
-/* Commands of the main thread, one byte each. */
-#define CONTROL_END_WORKERS 'w'
-#define CONTROL_END 'e'
+/* What the main thread asks for; without a function: the end. An empty frame says that it is done. */
+struct task {
+	front_task run;
+	void *arg;
+};
 
 /* ---- one message ------------------------------------------------------------------------------------------------ */
 
@@ -234,32 +236,21 @@ static void serve_workers(struct front *front)
 		if (!exchange_receive(front->workers.socket, &finished, ZMQ_DONTWAIT))
 			continue;
 		unsigned worker = worker_number(name, (size_t)size);
-		if (worker < workers_count(front->unit))
+		if (worker_is_here(front->unit, worker))
 			front_worker_ready(front, worker, finished);
 	}
 	front->workers.unread = true;
 }
 
-static void end_workers(struct front *front)
-{
-	front->workers.unread = true;
-	for (unsigned i = 0; i < workers_count(front->unit); i++) {
-		char name[WORKER_NAME_SIZE];
-		int size = worker_name(i, name);
-		/* A worker that failed to start is not there: its part is dropped. */
-		if (zmq_send(front->workers.socket, name, (size_t)size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
-			exchange_send(front->workers.socket, NULL, ZMQ_DONTWAIT);
-	}
-}
-
 static void serve_control(struct front *front)
 {
-	char command = 0;
-	while (zmq_recv(front->control.socket, &command, 1, ZMQ_DONTWAIT) == 1) {
-		if (command == CONTROL_END)
+	struct task task;
+	while (zmq_recv(front->control.socket, &task, sizeof(task), ZMQ_DONTWAIT) == (int)sizeof(task)) {
+		if (task.run)
+			task.run(front, task.arg);
+		else
 			front->ended = true;
-		else if (command == CONTROL_END_WORKERS)
-			end_workers(front);
+		zmq_send(front->control.socket, "", 0, 0);
 	}
 	drained(front, &front->control);
 }
@@ -384,16 +375,11 @@ static int make_front(struct front *front, struct kontor_error *err)
 {
 	front->inline_exchange = exchange_new();
 	front->body_writer = kontor_writer_new();
-	bool complete = front->inline_exchange && front->body_writer;
-	for (size_t i = 0; i < front->unit->plugins_len; i++) {
-		struct pool *pool = &front->pools[i];
-		pool->queue_tail = &pool->queue_head;
-		pool->idle = calloc((size_t)front->unit->plugins[i]->options.workers + 1, sizeof(*pool->idle));
-		complete &= pool->idle != NULL;
-	}
-	if (!complete)
+	if (!front->inline_exchange || !front->body_writer)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the front");
 	int rc = fault_filter_open(front, err);
+	for (size_t i = 0; i < front->unit->plugins_len && !rc; i++)
+		rc = front_open_pool(front, i, err);
 	return rc ? rc : front_list_methods(front, err);
 }
 
@@ -449,15 +435,14 @@ int front_start(struct unit *unit, struct kontor_error *err)
 	return rc;
 }
 
-static void command(struct front *front, char name)
+void front_run(struct unit *unit, front_task task, void *arg)
 {
-	zmq_send(front->control_peer, &name, 1, 0);
-}
-
-void front_end_workers(struct unit *unit)
-{
-	if (unit->front)
-		command(unit->front, CONTROL_END_WORKERS);
+	struct front *front = unit->front;
+	char done;
+	if (!front || zmq_send(front->control_peer, &(struct task){task, arg}, sizeof(struct task), 0) < 0)
+		return;
+	while (zmq_recv(front->control_peer, &done, sizeof(done), 0) < 0 && zmq_errno() == EINTR)
+		;
 }
 
 void front_stop(struct unit *unit)
@@ -465,7 +450,7 @@ void front_stop(struct unit *unit)
 	if (!unit->front)
 		return;
 	char endpoint[PATH_MAX];
-	command(unit->front, CONTROL_END);
+	front_run(unit, NULL, NULL);
 	pthread_join(unit->front->thread, NULL);
 	unlink(own_endpoint(unit, endpoint) + strlen("ipc://")); /* libzmq leaves it */
 	free_front(unit->front);

@@ -14,7 +14,7 @@
 #define FRONT_ENDPOINT "inproc://front"     /* calls of this unit's own threads */
 #define WORKERS_ENDPOINT "inproc://workers" /* READY and finished exchanges; work goes back */
 
-/* The requests of one plugin. Owned by the front thread. */
+/* The requests of one plugin. Owned by the front thread; all zero for a place without a plugin. */
 struct pool {
 	struct exchange *queue_head, **queue_tail; /* wait for a worker */
 	size_t queued, queued_bytes;
@@ -32,7 +32,7 @@ struct front_method {
 	struct loaded_plugin *plugin;
 	struct pool *pool;
 	const struct kontor_method *method;
-	bool enabled; /* its service is switched on here; another choice needs a restart */
+	bool open; /* its service is switched on here, and not being taken out */
 };
 
 struct fault_filter;
@@ -63,8 +63,10 @@ struct front {
 
 /* Binds the sockets and starts the thread. */
 int front_start(struct unit *unit, struct kontor_error *err);
-/* Tells every worker to end; they are joined by workers_stop(). */
-void front_end_workers(struct unit *unit);
+/* Runs a function in the front thread, between two messages, and returns after it: the front's structures may be
+ * changed there. From the main thread only. */
+typedef void (*front_task)(struct front *front, void *arg);
+void front_run(struct unit *unit, front_task task, void *arg);
 /* Ends the thread after it has sent what there is to send. */
 void front_stop(struct unit *unit);
 
@@ -77,9 +79,27 @@ void front_resume(struct front *front, struct exchange *exchange);
 
 /* ---- front_admit.c: what is called, and may it be called now ---- */
 
+/* A new table of what is called, by the unit's plugins and configuration as they are; on failure the old one stays. */
 int front_list_methods(struct front *front, struct kontor_error *err);
 /* The exchange gets the plugin, the method and the deadline; known: it has plugin and method already. */
 int front_admit(const struct front *front, struct exchange *exchange, bool known, struct kontor_error *err);
+
+/* ---- front_change.c: what comes and goes while the front runs. Main thread ---- */
+
+/* A pool for the plugin at a place; before its workers start. */
+int front_open_pool(struct front *front, size_t place, struct kontor_error *err);
+int front_add_plugin(struct unit *unit, size_t place, struct kontor_error *err);
+/* Calls go by the unit's plugins and configuration as they are now. */
+int front_change_methods(struct unit *unit, struct kontor_error *err);
+/* A plugin's limits. */
+void front_change_queue(struct unit *unit, size_t place, const struct plugin_options *options);
+/* Whether a plugin has requests that wait or run. */
+bool front_is_busy(struct unit *unit, size_t place);
+/* Tells a plugin's workers, or those of all, to end; workers_join() waits for them. */
+void front_end_workers_of(struct unit *unit, size_t place);
+void front_end_workers(struct unit *unit);
+/* The place is free: its pool and its workers, which have ended, are forgotten. */
+void front_remove_plugin(struct unit *unit, size_t place);
 
 /* ---- front_identity.c ---- */
 

@@ -21,14 +21,17 @@ static int refuse_service(const struct front *front, struct kontor_text service,
 	const struct unit *unit = front->unit;
 	const char *names[PLUGINS_LIMIT];
 	char known[256] = "";
-	size_t length = 0;
+	size_t length = 0, len = 0;
 	for (size_t i = 0; i < unit->plugins_len; i++) {
-		names[i] = unit->plugins[i]->api.name;
+		if (!unit_plugin_at(unit, i))
+			continue;
+		names[len] = unit_plugin_at(unit, i)->api.name;
 		if (length < sizeof(known))
-			length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s", i ? ", " : "",
-						   names[i]);
+			length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s", len ? ", " : "",
+						   names[len]);
+		len++;
 	}
-	const char *nearest = kontor_text_nearest(service, names, unit->plugins_len);
+	const char *nearest = kontor_text_nearest(service, names, len);
 	return kontor_fail(err, KONTOR_E_NO_METHOD, "there is no service '%.*s' in unit %s, which has %s%s%s%s",
 			   (int)service.size, service.data, unit->args->unit, known, nearest ? "; did you mean '" : "",
 			   nearest ? nearest : "", nearest ? "'?" : "");
@@ -42,6 +45,23 @@ static int check_enabled(const struct unit_config *config, const char *service, 
 	return kontor_fail(err, KONTOR_E_DISABLED, "service %s is switched off in datacenter %s%s%s", service,
 			   config->options.datacenter, config->fallback[0] ? "; it is served by " : "",
 			   config->fallback);
+}
+
+/* The service was here until a reload: callers who did not hear of it go elsewhere, and try again. */
+static int check_left(const struct unit *unit, const char *service, struct kontor_error *err)
+{
+	const struct loaded_plugin *plugin = unit_plugin(unit, service);
+	for (const struct loaded_plugin *gone = unit->retired; gone && !plugin; gone = gone->next_retired)
+		if (gone->leaving && strcmp(gone->api.name, service) == 0)
+			plugin = gone;
+	if (!plugin || !plugin->leaving)
+		return 0;
+	counter_add(COUNTER_REFUSED);
+	int rc = kontor_fail(err, KONTOR_E_DRAINING,
+			     "service %s was taken out of unit %s: it is to be found where the datacenter's file says",
+			     service, unit->args->unit);
+	err->retry_after_ms = STARTING_RETRY_MS;
+	return rc;
 }
 
 static int refuse_method(const struct loaded_plugin *plugin, const char *method, struct kontor_error *err)
@@ -84,7 +104,7 @@ static struct front_method *look_up(const struct front *front, const char *name)
 
 static void list_plugin(struct front *front, struct loaded_plugin *plugin, struct pool *pool)
 {
-	bool enabled = check_enabled(front->unit->config, plugin->api.name, NULL) == 0;
+	bool open = check_enabled(front->unit->config, plugin->api.name, NULL) == 0 && !plugin->leaving;
 	for (size_t i = 0; i < plugin->api.methods_len; i++) {
 		const struct kontor_method *method = &plugin->api.methods[i];
 		char name[KONTOR_METHOD_NAME_SIZE];
@@ -97,7 +117,7 @@ static void list_plugin(struct front *front, struct loaded_plugin *plugin, struc
 		entry->plugin = plugin;
 		entry->pool = pool;
 		entry->method = method;
-		entry->enabled = enabled;
+		entry->open = open;
 	}
 }
 
@@ -106,15 +126,20 @@ int front_list_methods(struct front *front, struct kontor_error *err)
 	const struct unit *unit = front->unit;
 	size_t methods = 0;
 	for (size_t i = 0; i < unit->plugins_len; i++)
-		methods += unit->plugins[i]->api.methods_len;
-	front->methods_bits = TABLE_BITS_MIN;
-	while ((size_t)1 << front->methods_bits < 2 * methods)
-		front->methods_bits++;
-	front->methods = calloc((size_t)1 << front->methods_bits, sizeof(*front->methods));
-	if (!front->methods)
+		methods += unit_plugin_at(unit, i) ? unit_plugin_at(unit, i)->api.methods_len : 0;
+	unsigned bits = TABLE_BITS_MIN;
+	while ((size_t)1 << bits < 2 * methods)
+		bits++;
+	struct front_method *table = calloc((size_t)1 << bits, sizeof(*table));
+	if (!table)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for %zu methods", methods);
+	free(front->methods);
+	front->methods = table;
+	front->methods_bits = bits;
+	front->header_memory.elements = 0; /* a request like the last one is judged anew */
 	for (size_t i = 0; i < unit->plugins_len; i++)
-		list_plugin(front, unit->plugins[i], &front->pools[i]);
+		if (unit_plugin_at(unit, i))
+			list_plugin(front, unit_plugin_at(unit, i), &front->pools[i]);
 	return 0;
 }
 
@@ -127,6 +152,8 @@ static int refuse_name(const struct front *front, const char *name, struct konto
 	if (!name[service.size])
 		return kontor_fail(err, KONTOR_E_NO_METHOD, "'%s' is no method: it is written service.method", name);
 	int rc = check_enabled(front->unit->config, service_name, err);
+	if (!rc)
+		rc = check_left(front->unit, service_name, err);
 	if (rc)
 		return rc;
 	const struct loaded_plugin *plugin = unit_plugin(front->unit, service_name);
@@ -138,8 +165,8 @@ static int find_method(const struct front *front, struct exchange *exchange, str
 	const struct front_method *entry = look_up(front, exchange->header.method);
 	if (!entry->name[0])
 		return refuse_name(front, exchange->header.method, err);
-	if (!entry->enabled)
-		return check_enabled(front->unit->config, entry->plugin->api.name, err);
+	if (!entry->open)
+		return refuse_name(front, exchange->header.method, err);
 	exchange->plugin = entry->plugin;
 	exchange->pool = entry->pool;
 	exchange->method = entry->method;

@@ -133,7 +133,7 @@ static void deliver(struct front *front, struct pool *pool, struct exchange *exc
 
 void front_worker_ready(struct front *front, unsigned worker, struct exchange *finished)
 {
-	struct pool *pool = &front->pools[worker_plugin(front->unit, worker)];
+	struct pool *pool = &front->pools[worker_place(worker)];
 	if (finished)
 		deliver(front, pool, finished);
 	struct exchange *next = take_queued(front, pool);
@@ -173,7 +173,7 @@ void front_cancel(struct front *front, const struct caller *caller, uint64_t id)
 		struct pool *pool = &front->pools[i];
 		for (struct exchange *running = pool->running; running; running = running->next)
 			if (is_of(running, caller, id))
-				running->cancelled = true; /* it runs to its end; only its reply is not sent */
+				running->cancelled = true; /* its handler may look; its reply is not sent */
 		for (struct exchange **link = &pool->queue_head; *link; link = &(*link)->next) {
 			struct exchange *queued = *link;
 			if (!is_of(queued, caller, id))

@@ -74,7 +74,8 @@ size_t front_capacity(const struct front *front)
 {
 	size_t capacity = 0;
 	for (size_t i = 0; i < front->unit->plugins_len; i++)
-		capacity += (size_t)front->unit->plugins[i]->options.queue;
+		if (unit_plugin_at(front->unit, i))
+			capacity += (size_t)unit_plugin_at(front->unit, i)->options.queue;
 	return capacity;
 }
 

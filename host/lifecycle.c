@@ -20,10 +20,13 @@
 #include "lanes.h"
 #include "network.h"
 #include "notify.h"
+#include "reload.h"
+#include "unit_plugins.h"
 #include "unit_stages.h"
 #include "workers.h"
 
 #define TURN_MS 1000         /* of the main thread: watchdog */
+#define LEAVING_TURN_MS 50   /* while a plugin is being taken out */
 #define HEALTH_EVERY_MS 5000 /* how often plugins are asked how they are */
 #define FRONT_STUCK_MS 10000 /* a front loop silent for longer is no longer alive: the watchdog is not fed */
 #define DRAIN_POLL_MS 10
@@ -58,6 +61,9 @@ static void let_io_wait_its_turn(void *zmq)
 
 static int start_messages(struct unit *unit, struct kontor_error *err)
 {
+	unit->verdicts = verdicts_new();
+	if (!unit->verdicts)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory");
 	unit->zmq = zmq_ctx_new();
 	if (!unit->zmq)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "zmq_ctx_new: %s", zmq_strerror(zmq_errno()));
@@ -69,6 +75,7 @@ static int start_messages(struct unit *unit, struct kontor_error *err)
 
 static void stop_messages(struct unit *unit)
 {
+	unit->verdicts = verdicts_free(unit->verdicts);
 	kontor_client_free(unit->client);
 	if (unit->zmq)
 		zmq_ctx_term(unit->zmq);
@@ -124,28 +131,16 @@ static void stop_front(struct unit *unit)
 
 static void stop_plugins(struct unit *unit)
 {
-	for (size_t i = unit->plugins_len; i-- > 0;) {
-		const struct loaded_plugin *plugin = unit->plugins[i];
-		kontor_log_plugin(plugin->api.name);
-		if (plugin->started && plugin->api.stop)
-			plugin->api.stop(plugin->self);
-	}
-	kontor_log_plugin(NULL);
+	for (size_t i = unit->plugins_len; i-- > 0;)
+		if (unit_plugin_at(unit, i))
+			plugin_stop(unit_plugin_at(unit, i));
 }
 
 static int start_plugins(struct unit *unit, struct kontor_error *err)
 {
 	int rc = 0;
-	for (size_t i = 0; i < unit->plugins_len && !rc; i++) {
-		struct loaded_plugin *plugin = unit->plugins[i];
-		kontor_log_plugin(plugin->api.name);
-		if (plugin->api.start)
-			rc = plugin->api.start(plugin->self, unit->host, err);
-		plugin->started = !rc;
-		if (rc)
-			kontor_fail_in(err, "plugin %s does not start", plugin->api.name);
-	}
-	kontor_log_plugin(NULL);
+	for (size_t i = 0; i < unit->plugins_len && !rc; i++)
+		rc = plugin_start(unit, unit_plugin_at(unit, i), err);
 	if (rc)
 		stop_plugins(unit);
 	return rc;
@@ -172,13 +167,14 @@ static void stop_workers(struct unit *unit)
 		sleep_ms(DRAIN_POLL_MS);
 	wait_for_silence(unit->front);
 	for (size_t i = 0; i < unit->plugins_len; i++)
-		if (unit->plugins[i]->api.drain)
-			unit->plugins[i]->api.drain(unit->plugins[i]->self);
+		if (unit_plugin_at(unit, i))
+			plugin_drain(unit_plugin_at(unit, i));
 	unit->state = UNIT_STOPPING;
 	while (atomic_load(&unit->front->outstanding)) /* what a plugin's own threads still called */
 		sleep_ms(DRAIN_POLL_MS);
 	front_end_workers(unit);
-	workers_stop(unit);
+	for (size_t i = 0; i < unit->plugins_len; i++)
+		workers_join(unit, i);
 }
 
 static int start_workers(struct unit *unit, struct kontor_error *err)
@@ -210,6 +206,7 @@ static void stop_serving(struct unit *unit)
 {
 	unit->state = UNIT_DRAINING;
 	kontor_host_set_draining(unit->host);
+	verdicts_close(unit->verdicts); /* who waits for a reload has a worker, which is needed to end */
 }
 
 static const struct stage {
@@ -274,7 +271,9 @@ static void limit_drain(const struct unit *unit)
 static void ask_health(struct unit *unit)
 {
 	for (size_t i = 0; i < unit->plugins_len; i++) {
-		struct loaded_plugin *plugin = unit->plugins[i];
+		struct loaded_plugin *plugin = unit_plugin_at(unit, i);
+		if (!plugin || plugin->leaving)
+			continue;
 		struct kontor_error err = KONTOR_ERROR_INIT;
 		bool ill = plugin->api.health && plugin->api.health(plugin->self, &err) != 0;
 		if (atomic_exchange(&plugin->ill, ill) == ill)
@@ -287,20 +286,28 @@ static void ask_health(struct unit *unit)
 	}
 }
 
-static void serve(struct unit *unit, const sigset_t *signals)
+void unit_turn(struct unit *unit, unsigned ms)
+{
+	struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
+	int number = sigtimedwait(unit->stop_signals, NULL, &time);
+	unit->interrupted |= number == SIGTERM || number == SIGINT;
+	unit->hangup |= number == SIGHUP;
+	bool well = network_is_well(unit) && kontor_monotonic_ms() - unit->front->beat_ms < FRONT_STUCK_MS;
+	if (well && notify_watchdog_ms() > 0)
+		notify("WATCHDOG=1");
+}
+
+static void serve(struct unit *unit)
 {
 	int64_t asked_ms = 0;
-	bool watched = notify_watchdog_ms() > 0;
-	for (;;) {
-		int number = sigtimedwait(signals, NULL, &(struct timespec){TURN_MS / 1000, 0});
-		if (number == SIGTERM || number == SIGINT)
-			return;
-		if (number == SIGHUP)
+	while (!unit->interrupted) {
+		unit_turn(unit, unit_plugins_leaving(unit) ? LEAVING_TURN_MS : TURN_MS);
+		if (unit->hangup && !unit->interrupted) {
+			unit->hangup = false;
 			unit_reload(unit);
+		}
+		unit_plugins_reap(unit);
 		int64_t now = kontor_monotonic_ms();
-		bool well = network_is_well(unit) && now - unit->front->beat_ms < FRONT_STUCK_MS;
-		if (watched && well)
-			notify("WATCHDOG=1");
 		if (now - asked_ms >= HEALTH_EVERY_MS) {
 			ask_health(unit);
 			asked_ms = now;
@@ -318,10 +325,10 @@ int unit_run(struct unit *unit)
 	for (; started < STAGES && !rc; started += !rc)
 		rc = stages[started].start(unit, &err);
 	if (!rc) {
-		kontor_log(KONTOR_LOG_NOTICE, "unit is ready", "plugins=%zu start_ms=%lld", unit->plugins_len,
+		kontor_log(KONTOR_LOG_NOTICE, "unit is ready", "plugins=%zu start_ms=%lld", unit_plugins_count(unit),
 			   (long long)(kontor_now_ms() - unit->started_ms));
 		notify("READY=1\nSTATUS=serves");
-		serve(unit, &signals);
+		serve(unit);
 		kontor_log(KONTOR_LOG_NOTICE, "unit drains", "%s", "");
 	} else if (!unit->interrupted) {
 		kontor_log(KONTOR_LOG_ERROR, "unit does not start", "stage=%s error=%s", stages[started].name,

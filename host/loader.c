@@ -110,6 +110,10 @@ static int check_methods(const char *file, const struct kontor_plugin *api, stru
 				err, KONTOR_E_UNAVAILABLE,
 				"%s: method %s is inline and changes something: an inline method has no database", file,
 				method->name);
+		if ((method->flags & KONTOR_METHOD_NO_DATABASE) && (method->flags & KONTOR_METHOD_CHANGES))
+			return kontor_fail(err, KONTOR_E_UNAVAILABLE,
+					   "%s: method %s has no database and changes something: its key is kept there",
+					   file, method->name);
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(api->methods[j].name, method->name) == 0)
 				return kontor_fail(err, KONTOR_E_UNAVAILABLE, "%s: method %s is there twice", file,
@@ -217,15 +221,38 @@ int loader_built_in(const struct kontor_plugin *api, void *self, struct loaded_p
 	return 0;
 }
 
+int loader_again(const struct loaded_plugin *loaded, struct loaded_plugin **ret_plugin, struct kontor_error *err)
+{
+	struct loaded_plugin *plugin = calloc(1, sizeof(*plugin));
+	if (!plugin)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory");
+	plugin->api = loaded->api;
+	plugin->shares_tables = true;
+	plugin->file = strdup(loaded->file);
+	plugin->self = calloc(1, plugin->api.self_size ? plugin->api.self_size : 1);
+	if (!plugin->file || !plugin->self) {
+		loader_close(plugin);
+		return kontor_fail(err, KONTOR_E_INTERNAL, "%s: out of memory", loaded->api.name);
+	}
+	*ret_plugin = plugin;
+	return 0;
+}
+
+static void free_tables(struct kontor_plugin *api)
+{
+	free((void *)api->methods);
+	free((void *)api->conf);
+	free((void *)api->job_kinds);
+	free((void *)api->upload_kinds);
+	free((void *)api->schema);
+}
+
 struct loaded_plugin *loader_close(struct loaded_plugin *plugin)
 {
 	if (!plugin)
 		return NULL;
-	free((void *)plugin->api.methods);
-	free((void *)plugin->api.conf);
-	free((void *)plugin->api.job_kinds);
-	free((void *)plugin->api.upload_kinds);
-	free((void *)plugin->api.schema);
+	if (!plugin->shares_tables)
+		free_tables(&plugin->api);
 	if (plugin->file)
 		free(plugin->self);
 	/* The library stays: leak checkers and late destructors of its libraries' threads need its code. */

@@ -23,8 +23,15 @@ struct loaded_plugin {
 	void *library;
 	void *self;
 	struct plugin_options options;
+	bool shares_tables;   /* loader_again() */
 	_Atomic bool started; /* its start() succeeded */
 	_Atomic bool ill;     /* its health() said so last */
+	/* When a reload takes it out: */
+	_Atomic bool leaving;   /* no new request and no new job step is begun */
+	_Atomic bool jobs_stop; /* its job steps stop at their next checkpoint */
+	bool drained;           /* its drain() was called */
+	int64_t leaving_ms;     /* kontor_monotonic_ms() when that began, or when it was last complained about */
+	struct loaded_plugin *next_retired;
 };
 
 /* Loads one file: name = the file's name without ".so". Refuses another ABI major with the file, both versions and the
@@ -33,6 +40,10 @@ int loader_open(const char *file, struct loaded_plugin **ret_plugin, struct kont
 /* The same for a plugin that is part of kontord; its `self` is the caller's. */
 int loader_built_in(const struct kontor_plugin *api, void *self, struct loaded_plugin **ret_plugin,
 		    struct kontor_error *err);
+/* A second `self` for the code of a plugin that is loaded already, for a new configuration of it. `loaded` stays
+ * longer.
+ */
+int loader_again(const struct loaded_plugin *loaded, struct loaded_plugin **ret_plugin, struct kontor_error *err);
 struct loaded_plugin *loader_close(struct loaded_plugin *plugin); /* NULL is fine; returns NULL */
 
 /* key=value lines for --dump-plugin. */

@@ -27,7 +27,8 @@ static int print_problems(const struct unit *unit, size_t problems)
 
 static int run_check(const struct unit *unit)
 {
-	printf("kontord: the configuration of unit %s is fine (%zu plugins)\n", unit->args->unit, unit->plugins_len);
+	printf("kontord: the configuration of unit %s is fine (%zu plugins)\n", unit->args->unit,
+	       unit_plugins_count(unit));
 	return 0;
 }
 
@@ -36,7 +37,7 @@ static int run_dump_config(const struct unit *unit)
 	unit_config_dump(unit->config, stdout);
 	const struct unit_config *config = unit->config;
 	for (size_t i = 0; i < unit->plugins_len; i++) {
-		const struct kontor_plugin *api = &unit->plugins[i]->api;
+		const struct kontor_plugin *api = &unit_plugin_at(unit, i)->api;
 		const struct config_table tables[] = {plugin_table, {api->conf, api->conf_len}};
 		config_dump_block(config->config, "plugin", api->name, tables, 2, stdout);
 	}

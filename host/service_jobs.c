@@ -113,7 +113,7 @@ static int wait_for_news(kontor_request *request, uint64_t job_id, struct kontor
 		kontor_arg_given(request, "seen_done") ? (uint64_t)kontor_arg_int(request, "seen_done") : first.done;
 	int64_t until = kontor_monotonic_ms() + kontor_arg_int(request, "wait_ms");
 	while (!rc && !has_news(info, &first, seen) && kontor_monotonic_ms() < until &&
-	       !kontor_host_draining(kontor_request_host(request))) {
+	       !kontor_request_cancelled(request) && !kontor_host_draining(kontor_request_host(request))) {
 		nanosleep(&(struct timespec){0, POLL_MS * 1000000L}, NULL);
 		rc = kontor_job_get(db, job_id, info, err);
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The built-in service `kontor`: is the unit there, what can it do, how is it. All inline: it answers while workers are
- * busy and the database is away. Its self is the struct unit.
+ * The built-in service `kontor`: is the unit there, what can it do, how is it; and its reload. It answers while workers
+ * are busy and the database is away. Its self is the struct unit.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "counters.h"
 #include "fault_filter.h"
@@ -12,6 +13,7 @@
 #include "lanes.h"
 #include "network.h"
 #include "services.h"
+#include "verdicts.h"
 
 static int ping(void *self, kontor_request *request)
 {
@@ -97,7 +99,9 @@ static int list_methods(void *self, kontor_request *request)
 					   unit->args->unit);
 	kontor_put_array(w, "rows");
 	for (size_t i = 0; i < unit->plugins_len; i++) {
-		const struct kontor_plugin *api = &unit->plugins[i]->api;
+		if (!unit_plugin_at(unit, i))
+			continue;
+		const struct kontor_plugin *api = &unit_plugin_at(unit, i)->api;
 		for (size_t m = 0; m < api->methods_len; m++)
 			if ((!service || strcmp(service, api->name) == 0) &&
 			    (is_unit || api->methods[m].visibility != KONTOR_INTERNAL))
@@ -109,11 +113,23 @@ static int list_methods(void *self, kontor_request *request)
 
 /* ---- kontor.status ---- */
 
-static void put_plugin(kontor_writer *w, const struct loaded_plugin *plugin, const struct pool *pool)
+static bool is_enabled(const struct unit_config *config, const char *service)
 {
+	const struct service_entry *entry = unit_config_service(config, service);
+	return !entry || entry->enabled;
+}
+
+static void put_plugin(const struct unit *unit, size_t place, kontor_writer *w)
+{
+	const struct loaded_plugin *plugin = unit_plugin_at(unit, place);
+	const struct pool *pool = &unit->front->pools[place];
+	if (!plugin)
+		return;
 	kontor_write_map(w);
 	kontor_put_string(w, "name", plugin->api.name);
 	kontor_put_string(w, "version", plugin->api.version);
+	kontor_put_bool(w, "enabled", is_enabled(unit->config, plugin->api.name));
+	kontor_put_bool(w, "leaving", plugin->leaving);
 	kontor_put_bool(w, "well", !plugin->ill);
 	kontor_put_int(w, "workers", plugin->options.workers);
 	kontor_put_uint(w, "running", pool->running_count);
@@ -141,6 +157,7 @@ static int status(void *self, kontor_request *request)
 	kontor_put_string(w, "version", KONTOR_VERSION);
 	kontor_put_string(w, "datacenter", config->options.datacenter);
 	kontor_put_uint(w, "instance", unit->instance);
+	kontor_put_int(w, "pid", getpid());
 	kontor_put_string(w, "state", unit_state_name(unit->state));
 	kontor_put_time(w, "started", unit->started_ms);
 	kontor_put_int(w, "uptime_s", (kontor_now_ms() - unit->started_ms) / 1000);
@@ -152,13 +169,23 @@ static int status(void *self, kontor_request *request)
 	network_put(unit, w);
 	kontor_put_array(w, "plugins");
 	for (size_t i = 0; i < unit->plugins_len; i++)
-		put_plugin(w, unit->plugins[i], &unit->front->pools[i]);
+		put_plugin(unit, i, w);
 	kontor_write_end(w);
 	if (unit->state != UNIT_STARTING)
 		lanes_put(unit, w);
 	fault_filter_put(unit->front, w);
 	counters_put(w, kontor_arg_bool(request, "help"));
 	return 0;
+}
+
+/* ---- kontor.reload ---- */
+
+static int reload(void *self, kontor_request *request)
+{
+	const struct unit *unit = self;
+	kontor_log(KONTOR_LOG_NOTICE, "reload asked for", "user=%s", KONTOR_QUOTED(kontor_request_user(request)->name));
+	kontor_put_string(kontor_reply(request), "unit", unit->args->unit);
+	return verdicts_await(unit->verdicts, request);
 }
 
 static const struct kontor_arg methods_args[] = {
@@ -178,10 +205,13 @@ static const struct kontor_method methods[] = {
 	 .help = "Plugins, workers, lanes, counters and the database of the unit.", .handle = status},
 	{"keys", KONTOR_METHOD_INLINE, KONTOR_OPERATOR, KONTOR_ROLE_ADMIN,
 	 .help = "The public keys of the users by tcp, and when they connected.", .handle = network_list_keys},
+	{"reload", KONTOR_METHOD_NO_DATABASE, KONTOR_OPERATOR, KONTOR_ROLE_ADMIN,
+	 .help = "Reads the configuration again, and tells what was taken and what needs a restart.", .handle = reload,
+	 .default_ms = 60000},
 };
 
 const struct kontor_plugin service_kontor = {
 	KONTOR_PLUGIN_ABI,         .name = "kontor",
-	.version = KONTOR_VERSION, .summary = "the unit itself: ping, methods, status",
+	.version = KONTOR_VERSION, .summary = "the unit itself: ping, methods, status, reload",
 	.methods = methods,        .methods_len = sizeof(methods) / sizeof(methods[0]),
 };

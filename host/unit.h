@@ -27,12 +27,17 @@ const char *unit_state_name(enum unit_state state);
 
 struct unit {
 	const struct args *args;
-	_Atomic(struct unit_config *) config;         /* replaced by SIGHUP; old ones are kept until the end */
-	struct loaded_plugin *plugins[PLUGINS_LIMIT]; /* built-in ones first */
-	size_t plugins_len;
+	_Atomic(struct unit_config *) config; /* replaced by SIGHUP; old ones are kept until the end */
+	/* Built-in ones first; NULL: a place that is free again. Written by the main thread alone. A plugin's place is
+	 * also that of its pool in the front and of its workers. */
+	struct loaded_plugin *_Atomic plugins[PLUGINS_LIMIT];
+	_Atomic size_t plugins_len;
+	struct loaded_plugin *_Atomic retired; /* that a reload took out: others may still hold their addresses */
+	const struct unit *running;            /* of a unit that only judges: whose code is not loaded again */
 
 	const sigset_t *stop_signals; /* what a stage that waits has to watch for */
-	bool interrupted;             /* SIGTERM came before the unit was ready */
+	bool interrupted;             /* SIGTERM came before the unit was ready, or during a reload */
+	bool hangup;                  /* SIGHUP came during a reload */
 	uint64_t instance;            /* random: a new one tells callers that calls in flight have ended */
 	char owner[128];              /* of job leases */
 	int64_t started_ms;
@@ -46,6 +51,7 @@ struct unit {
 	struct workers *_Atomic workers;
 	struct lanes *lanes;
 	struct housekeeping *housekeeping;
+	struct verdicts *verdicts; /* who waits for a reload, and what became of the last one */
 
 	_Atomic enum unit_state state;
 	_Atomic bool database_answers; /* as housekeeping saw it last */
@@ -58,13 +64,13 @@ struct unit {
 size_t unit_configure(struct unit *unit, const struct args *args);
 void unit_unconfigure(struct unit *unit);
 struct loaded_plugin *unit_plugin(const struct unit *unit, const char *name);
+/* NULL for a free place. */
+static inline struct loaded_plugin *unit_plugin_at(const struct unit *unit, size_t place)
+{
+	return unit->plugins[place];
+}
+size_t unit_plugins_count(const struct unit *unit);
 /* The values of one loaded plugin's rows into `self`; problems into the configuration. */
 void unit_fill_plugin(struct unit_config *unit_config, struct loaded_plugin *plugin, void *self);
-
-/* ---- reload.c ---- */
-
-/* SIGHUP, in the main thread: takes what can be taken, names each key that needs a restart; refused as a whole when
- * the new configuration has a problem. */
-void unit_reload(struct unit *unit);
 
 #endif

@@ -40,7 +40,8 @@ static bool list_endpoints(const struct routes *routes, const struct service_ent
 	if (!endpoints)
 		return false;
 	route->endpoints = endpoints;
-	if (unit_plugin(routes->unit, route->service))
+	const struct loaded_plugin *own = unit_plugin(routes->unit, route->service);
+	if (own && !own->leaving)
 		endpoints[route->endpoints_len++] = (struct kontor_endpoint){FRONT_ENDPOINT, NULL};
 	else if (listed_len == 0)
 		endpoints[route->endpoints_len++] = (struct kontor_endpoint){
@@ -82,8 +83,11 @@ static int add_routes(struct routes *routes, struct kontor_error *err)
 	for (size_t i = 0; i < config->services_len && !rc; i++)
 		rc = add_route(routes, config->services[i].name, err);
 	for (size_t i = 0; i < unit->plugins_len && !rc; i++) {
-		rc = add_route(routes, unit->plugins[i]->api.name, err);
-		for (const char *const *call = unit->plugins[i]->api.calls; call && *call && !rc; call++)
+		const struct loaded_plugin *plugin = unit_plugin_at(unit, i);
+		if (!plugin)
+			continue;
+		rc = add_route(routes, plugin->api.name, err);
+		for (const char *const *call = plugin->api.calls; call && *call && !rc; call++)
 			rc = add_route(routes, *call, err);
 	}
 	return rc;

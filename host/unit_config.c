@@ -22,7 +22,7 @@
 static const struct kontor_conf_row option_rows[] = {
 	{"datacenter", KONTOR_CONF_NAME, OPTION(datacenter), NULL, 0, 0, NULL,
 	 "name of the datacenter that this machine stands in (datacenters/NAME.conf)", false},
-	{"plugins", KONTOR_CONF_LIST, OPTION(plugins), NULL, 0, 0, NULL, "plugins of this unit", false},
+	{"plugins", KONTOR_CONF_LIST, OPTION(plugins), NULL, 0, 0, NULL, "plugins of this unit", true},
 	{"log_level", KONTOR_CONF_ENUM, OPTION(log_level), "info", 0, 0, "error|warning|notice|info|debug",
 	 "what is logged", true},
 	{"approvals", KONTOR_CONF_ENUM, OPTION(approvals), "untrusted", 0, 0, "untrusted|trusted",
@@ -60,7 +60,7 @@ static const struct kontor_conf_row datacenter_rows[] = {
 	{"id", KONTOR_CONF_INT, offsetof(struct unit_config, datacenter_id), NULL, 1, 15, NULL,
 	 "1 to 15, different in each datacenter: it is part of every id", false},
 	{"fallback", KONTOR_CONF_NAME, offsetof(struct unit_config, fallback), "", 0, 0, NULL,
-	 "datacenter that answers for services which are disabled here", false},
+	 "datacenter that answers for services which are disabled here", true},
 };
 static const struct config_table datacenter_table = TABLE(datacenter_rows);
 
@@ -122,16 +122,16 @@ static const struct config_table profile_table = TABLE(profile_rows);
 
 static const struct kontor_conf_row service_rows[] = {
 	{"enabled", KONTOR_CONF_BOOL, offsetof(struct service_entry, enabled), "yes", 0, 0, NULL,
-	 "no: calls are answered DISABLED at once", false},
+	 "no: calls are answered DISABLED at once", true},
 	{"endpoints", KONTOR_CONF_LIST, offsetof(struct service_entry, endpoints), "{}", 0, 0, NULL,
 	 "where it answers, the nearest first, like ipc:///run/kontor/all.sock or tcp://10.3.0.11:7411; none: this "
 	 "unit "
 	 "if it has the plugin, else RUNTIME/NAME.sock",
-	 false},
+	 true},
 	{"server_keys", KONTOR_CONF_LIST, offsetof(struct service_entry, server_keys), "{}", 0, 0, NULL,
 	 "public keys of the units at tcp endpoints, in single quotes: one for all of them, or one for each in their "
 	 "order",
-	 false},
+	 true},
 };
 static const struct config_table service_table = TABLE(service_rows);
 
@@ -145,9 +145,9 @@ static const struct kontor_conf_row plugin_rows[] = {
 	{"workers", KONTOR_CONF_INT, offsetof(struct plugin_options, workers), "4", 1, 64, NULL,
 	 "threads that run its methods", false},
 	{"queue", KONTOR_CONF_INT, offsetof(struct plugin_options, queue), "256", 1, 100000, NULL,
-	 "requests that may wait for a worker; more are answered BUSY", false},
+	 "requests that may wait for a worker; more are answered BUSY", true},
 	{"queue_bytes", KONTOR_CONF_SIZE, offsetof(struct plugin_options, queue_bytes), "32MiB", 65536,
-	 INT64_C(4294967296), NULL, "size of the waiting requests together; more are answered BUSY", false},
+	 INT64_C(4294967296), NULL, "size of the waiting requests together; more are answered BUSY", true},
 };
 const struct config_table plugin_table = TABLE(plugin_rows);
 

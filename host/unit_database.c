@@ -66,14 +66,26 @@ static int wait_for_session(struct unit *unit, kontor_conn **ret_conn, struct ko
 	}
 }
 
+static int check_plugin_schema(kontor_conn *conn, const struct kontor_plugin *api, struct kontor_error *err)
+{
+	return api->schema_len ? kontor_schema_check(conn, api->name, api->schema, api->schema_len, err) : 0;
+}
+
 static int check_schema(struct unit *unit, kontor_conn *conn, struct kontor_error *err)
 {
 	int rc = kontor_schema_check(conn, SDK_OWNER, kontor_sdk_schema, kontor_sdk_schema_len, err);
-	for (size_t i = 0; i < unit->plugins_len && !rc; i++) {
-		const struct kontor_plugin *api = &unit->plugins[i]->api;
-		if (api->schema_len)
-			rc = kontor_schema_check(conn, api->name, api->schema, api->schema_len, err);
-	}
+	for (size_t i = 0; i < unit->plugins_len && !rc; i++)
+		rc = check_plugin_schema(conn, &unit_plugin_at(unit, i)->api, err);
+	return rc;
+}
+
+int unit_database_check_plugin(struct unit *unit, const struct kontor_plugin *api, struct kontor_error *err)
+{
+	kontor_conn *conn = NULL;
+	int rc = kontor_db_acquire(unit->db, &conn, err);
+	if (!rc)
+		rc = check_plugin_schema(conn, api, err);
+	kontor_db_release(conn);
 	return rc;
 }
 
@@ -126,7 +138,7 @@ static int apply_steps(struct unit *unit, kontor_conn *conn, struct kontor_error
 {
 	int rc = kontor_schema_migrate(conn, kontor_sdk_schema, kontor_sdk_schema_len, err);
 	for (size_t i = 0; i < unit->plugins_len && !rc; i++) {
-		const struct kontor_plugin *api = &unit->plugins[i]->api;
+		const struct kontor_plugin *api = &unit_plugin_at(unit, i)->api;
 		if (api->schema_len)
 			rc = kontor_schema_migrate(conn, api->schema, api->schema_len, err);
 		if (rc)

@@ -20,6 +20,8 @@ int unit_client_set_routes(struct unit *unit, struct kontor_error *err);
 /* ---- unit_database.c: waits for the server, checks the schema, frees the leases of an earlier instance ---- */
 int unit_database_open(struct unit *unit, struct kontor_error *err);
 void unit_database_close(struct unit *unit);
+/* Whether the tables of one more plugin are those that it knows. */
+int unit_database_check_plugin(struct unit *unit, const struct kontor_plugin *api, struct kontor_error *err);
 /* --migrate: makes the database and applies the schema steps of the SDK and of the unit's plugins. */
 int unit_database_migrate(struct unit *unit, struct kontor_error *err);
 

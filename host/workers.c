@@ -18,19 +18,25 @@
 struct worker {
 	struct unit *unit;
 	struct loaded_plugin *plugin;
-	size_t plugin_place;
+	struct crew *crew;
 	unsigned number;
 	pthread_t thread;
 	void *socket;
 	kontor_request *request;
 };
 
-struct workers {
+/* The workers of one plugin. */
+struct crew {
 	pthread_mutex_t lock;
 	pthread_cond_t started;
-	unsigned len, running, reported;
+	unsigned first, len, running, reported;
 	struct kontor_error failure; /* of the first worker_start that failed */
 	struct worker all[];
+};
+
+struct workers {
+	struct crew *_Atomic crews[PLUGINS_LIMIT]; /* by the plugin's place */
+	unsigned next;                             /* counts all that there ever were */
 };
 
 int worker_name(unsigned worker, char *out)
@@ -46,24 +52,38 @@ unsigned worker_number(const char *name, size_t size)
 	return (unsigned)number;
 }
 
-size_t worker_plugin(const struct unit *unit, unsigned worker)
+size_t worker_place(unsigned worker)
 {
-	return unit->workers->all[worker].plugin_place;
+	return worker % PLUGINS_LIMIT;
 }
 
-unsigned workers_count(const struct unit *unit)
+unsigned workers_at(const struct unit *unit, size_t place)
 {
-	return unit->workers ? unit->workers->len : 0;
+	const struct crew *crew = unit->workers ? unit->workers->crews[place] : NULL;
+	return crew ? crew->len : 0;
 }
 
-static void report_start(struct workers *workers, const struct kontor_error *failure)
+unsigned worker_at(const struct unit *unit, size_t place, unsigned index)
 {
-	pthread_mutex_lock(&workers->lock);
-	if (failure && !workers->failure.code)
-		workers->failure = *failure;
-	workers->reported++;
-	pthread_cond_signal(&workers->started);
-	pthread_mutex_unlock(&workers->lock);
+	const struct crew *crew = unit->workers->crews[place];
+	return (crew->first + index) * PLUGINS_LIMIT + (unsigned)place;
+}
+
+bool worker_is_here(const struct unit *unit, unsigned worker)
+{
+	size_t place = worker_place(worker);
+	const struct crew *crew = unit->workers ? unit->workers->crews[place] : NULL;
+	return crew && worker / PLUGINS_LIMIT - crew->first < crew->len;
+}
+
+static void report_start(struct crew *crew, const struct kontor_error *failure)
+{
+	pthread_mutex_lock(&crew->lock);
+	if (failure && !crew->failure.code)
+		crew->failure = *failure;
+	crew->reported++;
+	pthread_cond_signal(&crew->started);
+	pthread_mutex_unlock(&crew->lock);
 }
 
 static int open_socket(struct worker *worker, struct kontor_error *err)
@@ -82,6 +102,23 @@ static int open_socket(struct worker *worker, struct kontor_error *err)
 	return 0;
 }
 
+static int run(struct worker *worker, struct exchange *exchange, kontor_conn *conn)
+{
+	const void *data;
+	size_t size;
+	int rc = exchange_run(worker->unit, exchange, conn, &worker->request, &data, &size);
+	if (rc)
+		return rc;
+	zmq_msg_close(&exchange->result);
+	if (zmq_msg_init_size(&exchange->result, size)) {
+		zmq_msg_init(&exchange->result);
+		/* After the commit: only asking again with the key can tell the caller the result. */
+		return kontor_fail(&exchange->error, KONTOR_E_UNKNOWN_OUTCOME, "out of memory for the answer");
+	}
+	memcpy(zmq_msg_data(&exchange->result), data, size);
+	return 0;
+}
+
 static int run_with_database(struct worker *worker, struct exchange *exchange)
 {
 	kontor_conn *conn = NULL;
@@ -91,19 +128,7 @@ static int run_with_database(struct worker *worker, struct exchange *exchange)
 			exchange->error.retry_after_ms = DATABASE_RETRY_MS;
 		return rc;
 	}
-	const void *data;
-	size_t size;
-	rc = exchange_run(worker->unit, exchange, conn, &worker->request, &data, &size);
-	if (!rc) {
-		zmq_msg_close(&exchange->result);
-		if (zmq_msg_init_size(&exchange->result, size)) {
-			zmq_msg_init(&exchange->result);
-			/* After the commit: only asking again with the key can tell the caller the result. */
-			rc = kontor_fail(&exchange->error, KONTOR_E_UNKNOWN_OUTCOME, "out of memory for the answer");
-		} else {
-			memcpy(zmq_msg_data(&exchange->result), data, size);
-		}
-	}
+	rc = run(worker, exchange, conn);
 	kontor_db_release(conn);
 	return rc;
 }
@@ -113,7 +138,10 @@ static void work(struct worker *worker)
 	struct exchange *exchange = NULL;
 	/* The first message is READY without a finished exchange. */
 	while (exchange_send(worker->socket, exchange, 0) && exchange_receive(worker->socket, &exchange, 0) && exchange)
-		run_with_database(worker, exchange);
+		if (exchange->method->flags & KONTOR_METHOD_NO_DATABASE)
+			run(worker, exchange, NULL);
+		else
+			run_with_database(worker, exchange);
 }
 
 static void *worker_main(void *arg)
@@ -124,7 +152,7 @@ static void *worker_main(void *arg)
 	int rc = open_socket(worker, &err);
 	if (!rc && api->worker_start && (rc = api->worker_start(worker->plugin->self, &err)))
 		kontor_fail_in(&err, "plugin %s: worker_start", api->name);
-	report_start(worker->unit->workers, rc ? &err : NULL);
+	report_start(worker->crew, rc ? &err : NULL);
 	if (!rc) {
 		work(worker);
 		if (api->worker_stop)
@@ -136,68 +164,103 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-static size_t count_workers(const struct unit *unit)
+static struct crew *make_crew(struct unit *unit, size_t place)
 {
-	size_t len = 0;
-	for (size_t i = 0; i < unit->plugins_len; i++)
-		len += (size_t)unit->plugins[i]->options.workers;
-	return len;
+	struct loaded_plugin *plugin = unit_plugin_at(unit, place);
+	unsigned len = (unsigned)plugin->options.workers;
+	struct crew *crew = calloc(1, sizeof(*crew) + len * sizeof(crew->all[0]));
+	if (!crew)
+		return NULL;
+	pthread_mutex_init(&crew->lock, NULL);
+	pthread_cond_init(&crew->started, NULL);
+	crew->first = unit->workers->next;
+	crew->len = len;
+	unit->workers->next += len;
+	for (unsigned i = 0; i < len; i++)
+		crew->all[i] = (struct worker){.unit = unit,
+					       .plugin = plugin,
+					       .crew = crew,
+					       .number = (crew->first + i) * PLUGINS_LIMIT + (unsigned)place};
+	unit->workers->crews[place] = crew;
+	return crew;
 }
 
-static void describe(struct unit *unit, struct workers *workers)
+static int start_crew(struct crew *crew, struct kontor_error *err)
 {
-	for (size_t i = 0; i < unit->plugins_len; i++)
-		for (int64_t n = 0; n < unit->plugins[i]->options.workers; n++) {
-			workers->all[workers->len] = (struct worker){
-				.unit = unit, .plugin = unit->plugins[i], .plugin_place = i, .number = workers->len};
-			workers->len++;
-		}
-}
-
-int workers_start(struct unit *unit, struct kontor_error *err)
-{
-	struct workers *workers = calloc(1, sizeof(*workers) + count_workers(unit) * sizeof(workers->all[0]));
-	if (!workers)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for workers");
-	pthread_mutex_init(&workers->lock, NULL);
-	pthread_cond_init(&workers->started, NULL);
-	describe(unit, workers);
-	unit->workers = workers;
 	int rc = 0;
-	for (; workers->running < workers->len && !rc; workers->running += !rc) {
-		struct worker *worker = &workers->all[workers->running];
+	for (; crew->running < crew->len && !rc; crew->running += !rc) {
+		struct worker *worker = &crew->all[crew->running];
 		rc = pthread_create(&worker->thread, NULL, worker_main, worker);
 	}
-	pthread_mutex_lock(&workers->lock);
-	while (workers->reported < workers->running)
-		pthread_cond_wait(&workers->started, &workers->lock);
-	struct kontor_error failure = workers->failure;
-	pthread_mutex_unlock(&workers->lock);
-	if (rc)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "cannot start worker %u of %u: %s", workers->running,
-				   workers->len, strerror(rc));
-	if (failure.code)
-		return kontor_fail(err, failure.code, "%s", failure.message);
-	return 0;
+	return rc ? kontor_fail(err, KONTOR_E_INTERNAL, "cannot start worker %u of %u: %s", crew->running, crew->len,
+				strerror(rc))
+		  : 0;
 }
 
-void workers_stop(struct unit *unit)
+static int await_crew(struct crew *crew, struct kontor_error *err)
 {
-	struct workers *workers = unit->workers;
-	if (!workers)
+	pthread_mutex_lock(&crew->lock);
+	while (crew->reported < crew->running)
+		pthread_cond_wait(&crew->started, &crew->lock);
+	struct kontor_error failure = crew->failure;
+	pthread_mutex_unlock(&crew->lock);
+	return failure.code ? kontor_fail(err, failure.code, "%s", failure.message) : 0;
+}
+
+int workers_start_plugin(struct unit *unit, size_t place, struct kontor_error *err)
+{
+	struct crew *crew = make_crew(unit, place);
+	if (!crew)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for workers");
+	int rc = start_crew(crew, err);
+	int failed = await_crew(crew, rc ? NULL : err);
+	return rc ? rc : failed;
+}
+
+/* All threads are made before the first is waited for: their plugins' worker_start may take its time. */
+int workers_start(struct unit *unit, struct kontor_error *err)
+{
+	int rc = 0;
+	unit->workers = calloc(1, sizeof(struct workers));
+	if (!unit->workers)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for workers");
+	for (size_t i = 0; i < unit->plugins_len && !rc; i++) {
+		struct crew *crew = make_crew(unit, i);
+		rc = crew ? start_crew(crew, err) : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for workers");
+	}
+	for (size_t i = 0; i < unit->plugins_len; i++) {
+		struct crew *crew = unit->workers->crews[i];
+		int failed = crew ? await_crew(crew, rc ? NULL : err) : 0;
+		rc = rc ? rc : failed;
+	}
+	return rc;
+}
+
+void workers_join(struct unit *unit, size_t place)
+{
+	struct crew *crew = unit->workers ? unit->workers->crews[place] : NULL;
+	if (!crew)
 		return;
-	for (unsigned i = 0; i < workers->running; i++)
-		pthread_join(workers->all[i].thread, NULL);
-	workers->running = 0;
+	for (unsigned i = 0; i < crew->running; i++)
+		pthread_join(crew->all[i].thread, NULL);
+	crew->running = 0;
+}
+
+void workers_forget(struct unit *unit, size_t place)
+{
+	struct crew *crew = unit->workers->crews[place];
+	if (!crew)
+		return;
+	unit->workers->crews[place] = NULL;
+	pthread_cond_destroy(&crew->started);
+	pthread_mutex_destroy(&crew->lock);
+	free(crew);
 }
 
 void workers_free(struct unit *unit)
 {
-	struct workers *workers = unit->workers;
-	if (!workers)
-		return;
-	pthread_cond_destroy(&workers->started);
-	pthread_mutex_destroy(&workers->lock);
-	free(workers);
+	for (size_t i = 0; unit->workers && i < PLUGINS_LIMIT; i++)
+		workers_forget(unit, i);
+	free(unit->workers);
 	unit->workers = NULL;
 }

@@ -16,6 +16,7 @@ struct probe {
 	const char *secret;
 	const char *const *list;
 	kontor_host *host;
+	_Atomic unsigned cancelled;
 };
 
 static const struct kontor_conf_row conf[] = {
@@ -33,9 +34,10 @@ static int check(const void *self, struct kontor_error *err)
 
 static int start(void *self, kontor_host *host, struct kontor_error *err)
 {
-	(void)err;
-	((struct probe *)self)->host = host;
-	return 0;
+	struct probe *probe = self;
+	probe->host = host;
+	return strcmp(probe->word, "unstartable") ? 0
+						  : kontor_fail(err, KONTOR_E_UNAVAILABLE, "this word does not start");
 }
 
 static int reload(void *self, const void *new_self, struct kontor_error *err)
@@ -56,6 +58,22 @@ static int wait_a_while(void *self, kontor_request *request)
 	sleep_ms(kontor_arg_int(request, "ms"));
 	kontor_put_int(kontor_reply(request), "slept_ms", kontor_arg_int(request, "ms"));
 	return 0;
+}
+
+/* Until nobody waits for it any more, or 10 s. */
+static int wait_for_the_end(void *self, kontor_request *request)
+{
+	struct probe *probe = self;
+	for (int i = 0; i < 1000 && !kontor_request_cancelled(request); i++)
+		sleep_ms(10);
+	if (kontor_request_cancelled(request))
+		probe->cancelled++;
+	return 0;
+}
+
+static void status(void *self, kontor_writer *w)
+{
+	kontor_put_uint(w, "cancelled", ((struct probe *)self)->cancelled);
 }
 
 static int who(void *self, kontor_request *request)
@@ -90,11 +108,20 @@ static int who_inside(void *self, kontor_request *request)
 	return rc;
 }
 
+/* Any method without arguments, through the unit's own client. */
+static int call(void *self, kontor_request *request)
+{
+	struct probe *probe = self;
+	struct kontor_call_options options = {.timeout_ms = 5000};
+	return kontor_call(kontor_host_client(probe->host), kontor_arg_string(request, "method"), NULL, &options, NULL,
+			   kontor_request_error(request));
+}
+
 static int submit(void *self, kontor_request *request)
 {
 	(void)self;
 	struct kontor_job_new job = {.job_id = kontor_arg_id(request, "job_id"),
-				     .kind = "probe.count",
+				     .kind = NAME ".count",
 				     .lane = KONTOR_LANE_INTERACTIVE,
 				     .user = kontor_request_user(request)->name,
 				     .params = "\x80",
@@ -157,7 +184,7 @@ static int finish(void *self, kontor_job *job, struct kontor_error *err)
 }
 
 static const struct kontor_job_kind kinds[] = {
-	{"probe.count", KONTOR_LANE_INTERACTIVE, "Counts to ten.", plan, run_chunk, finish, NULL, 0},
+	{NAME ".count", KONTOR_LANE_INTERACTIVE, "Counts to ten.", plan, run_chunk, finish, NULL, 0},
 };
 
 static const struct kontor_arg wait_args[] = {
@@ -166,6 +193,9 @@ static const struct kontor_arg wait_args[] = {
 static const struct kontor_arg submit_args[] = {
 	{"job_id", KONTOR_ARG_ID, .required = true, .help = "id of the new job"},
 };
+static const struct kontor_arg call_args[] = {
+	{"method", KONTOR_ARG_STRING, .required = true, .help = "its full name"},
+};
 static const struct kontor_method methods[] = {
 	{"wait", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, wait_args, 1, .handle = wait_a_while},
 	{"who", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = who},
@@ -173,7 +203,13 @@ static const struct kontor_method methods[] = {
 	{"internal", 0, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, .handle = who},
 	{"crash", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = crash},
 	{"submit", KONTOR_METHOD_CHANGES, KONTOR_PUBLIC, KONTOR_ROLE_OPERATOR, submit_args, 1, .handle = submit},
+	{"wait_for_the_end", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = wait_for_the_end},
+	{"call", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, call_args, 1, .handle = call},
 };
+
+#ifdef CALLS
+static const char *const calls[] = {CALLS, NULL};
+#endif
 
 static const struct kontor_plugin plugin = {
 	KONTOR_PLUGIN_ABI,
@@ -190,5 +226,9 @@ static const struct kontor_plugin plugin = {
 	.check = check,
 	.start = start,
 	.reload = reload,
+	.status = status,
+#ifdef CALLS
+	.calls = calls,
+#endif
 };
 KONTOR_PLUGIN(plugin)

@@ -266,6 +266,15 @@ class Load(UnitTest):
         self.assertTrue(self.caller.silent(500))
         self.assertEqual(self.counters()["cancelled"], 2)
 
+    def test_a_handler_can_see_that_nobody_waits_for_it_any_more(self):
+        running = self.caller.send("probe.wait_for_the_end")
+        self.caller.send("probe.wait_for_the_end", left_ms=200)      # its time passes
+        self.caller.send("", kind=CANCEL, message_id=running)
+        until = time.monotonic() + 8
+        while self.plugin("probe")["status"]["cancelled"] < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        self.assertEqual(self.plugin("probe")["status"]["cancelled"], 2)
+
     def test_replies_to_a_caller_that_has_gone_are_dropped_and_counted(self):
         gone = Caller(self.endpoint)
         gone.call("kontor.ping")

@@ -5,6 +5,8 @@
 #ifndef KONTOR_JOB_RUNNER_H
 #define KONTOR_JOB_RUNNER_H
 
+#include <stdatomic.h>
+
 #include "kontor/host.h"
 #include "kontor/job.h"
 
@@ -13,7 +15,8 @@
 struct kontor_job_registration {
 	struct kontor_job_kind kind;
 	void *self;
-	const char *plugin; /* for the log */
+	const char *plugin;      /* for the log */
+	const atomic_bool *stop; /* true: its steps stop at their next checkpoint. NULL: never */
 };
 
 typedef struct kontor_job_runner kontor_job_runner; /* one per lane thread */

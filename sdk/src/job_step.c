@@ -121,7 +121,9 @@ static bool job_has_moved(const kontor_job *job)
 
 bool kontor_job_stopping(const kontor_job *job)
 {
-	if (job->stopping || atomic_load(&job->lease.lost) || kontor_host_draining(job->host))
+	const atomic_bool *stop = job->registration->stop;
+	if (job->stopping || atomic_load(&job->lease.lost) || kontor_host_draining(job->host) ||
+	    (stop && atomic_load_explicit(stop, memory_order_relaxed)))
 		return true;
 	int64_t now = kontor_monotonic_ms();
 	if (now - job->looked_ms < LOOK_EVERY_MS)

@@ -434,3 +434,9 @@ int64_t kontor_request_deadline_ms(const kontor_request *r)
 {
 	return r->options.deadline_ms;
 }
+
+bool kontor_request_cancelled(const kontor_request *r)
+{
+	return (r->options.cancelled && atomic_load_explicit(r->options.cancelled, memory_order_relaxed)) ||
+	       (r->options.deadline_ms && kontor_monotonic_ms() >= r->options.deadline_ms);
+}

@@ -6,6 +6,8 @@
 #ifndef KONTOR_REQUEST_H
 #define KONTOR_REQUEST_H
 
+#include <stdatomic.h>
+
 #include "kontor/method.h"
 
 #pragma GCC visibility push(default)
@@ -21,8 +23,9 @@ struct kontor_request_options {
 	const char *traceparent;
 	const void *body; /* msgpack; borrowed until kontor_request_free() */
 	size_t body_size;
-	int64_t deadline_ms; /* kontor_monotonic_ms() */
-	kontor_conn *db;     /* NULL for inline methods */
+	int64_t deadline_ms;          /* kontor_monotonic_ms() */
+	const atomic_bool *cancelled; /* set when the caller cancels; NULL: never */
+	kontor_conn *db;              /* NULL for methods without one */
 };
 
 /* Parses and validates. On failure *err says which argument and why; nothing was run. A `kontor_request` is reused by a

@@ -50,6 +50,7 @@ enum kontor_method_flag {
 				     * after a deadlock. The handler therefore has no effect but in that transaction. */
 	KONTOR_METHOD_INLINE = 2,   /* runs in the front thread: must not block, has no database */
 	KONTOR_METHOD_NO_AUDIT = 4, /* a change that is not worth an audit row of its own (a piece of an upload) */
+	KONTOR_METHOD_NO_DATABASE = 8, /* reads nothing there: is answered by a worker also while it is away */
 };
 
 enum kontor_visibility {
@@ -93,13 +94,17 @@ int kontor_request_fail(kontor_request *request, int code, const char *format, .
 /* The error to hand to SDK calls; a handler that gets a failure from one returns its code as it is. */
 struct kontor_error *kontor_request_error(kontor_request *request);
 
-/* The worker's connection; inside the transaction for a method that changes something. NULL for inline methods. */
+/* The worker's connection; inside the transaction for a method that changes something. NULL for inline methods and
+ * those with KONTOR_METHOD_NO_DATABASE. */
 kontor_conn *kontor_request_db(kontor_request *request);
 kontor_arena *kontor_request_arena(kontor_request *request);
 const struct kontor_user *kontor_request_user(const kontor_request *request);
 kontor_host *kontor_request_host(const kontor_request *request);
 const char *kontor_request_key(const kontor_request *request);     /* idempotency key, "" if none */
 int64_t kontor_request_deadline_ms(const kontor_request *request); /* kontor_monotonic_ms() at its end */
+/* True when nobody waits for the answer any more: the caller cancelled, or the deadline has passed. A handler that
+ * works or waits for long looks from time to time, and returns; what it returns is not sent after a cancel. Cheap. */
+bool kontor_request_cancelled(const kontor_request *request);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

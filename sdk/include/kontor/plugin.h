@@ -10,6 +10,9 @@
  *   load -> configuration filled into `self` -> check -> (database, schema checked) -> start
  *        -> worker_start (each worker and lane thread) -> handlers, job steps -> worker_stop -> drain -> stop -> exit
  *                                          ^ reload (SIGHUP), health (timer)
+ *
+ * A reload may also take a plugin into a unit that runs, from `load` on, or out of it, from worker_stop to stop. A
+ * `self` is never started twice; a plugin that comes back gets a new one.
  */
 #ifndef KONTOR_PLUGIN_H
 #define KONTOR_PLUGIN_H
@@ -59,9 +62,11 @@ struct kontor_plugin {
 	/* All optional. Non-zero = failed, with err filled. */
 	int (*check)(const void *self, struct kontor_error *err); /* pure: no file, no socket, no database */
 	int (*start)(void *self, kontor_host *host, struct kontor_error *err);
-	int (*worker_start)(void *self, struct kontor_error *err);                 /* in the new thread */
-	void (*worker_stop)(void *self);                                           /* in the ending thread */
-	int (*reload)(void *self, const void *new_self, struct kontor_error *err); /* NULL: needs a restart */
+	int (*worker_start)(void *self, struct kontor_error *err); /* in the new thread */
+	void (*worker_stop)(void *self);                           /* in the ending thread */
+	/* Takes options whose row says `reloadable`. Strings and lists of new_self may be kept, itself may not. NULL:
+	 * every option needs a restart. */
+	int (*reload)(void *self, const void *new_self, struct kontor_error *err);
 	int (*health)(void *self, struct kontor_error *err);
 	void (*drain)(void *self); /* stop own threads and timers soon */
 	void (*stop)(void *self);  /* all workers have ended */

@@ -26,7 +26,7 @@ static struct unit {
 	void *context;
 	pthread_t thread;
 	bool up;
-	atomic_bool stop;
+	atomic_bool stop, bound;
 	atomic_int refuse; /* code that requests are answered with; 0: none */
 	atomic_uint advised_ms;
 	atomic_int swallow;   /* requests that are still to be swallowed */
@@ -112,8 +112,11 @@ static void *run(void *arg)
 	void *router = zmq_socket(unit->context, ZMQ_ROUTER);
 	int linger = 0;
 	zmq_setsockopt(router, ZMQ_LINGER, &linger, sizeof(linger));
-	if (zmq_bind(router, unit->endpoint))
+	if (zmq_bind(router, unit->endpoint)) {
+		fprintf(stderr, "bind %s: %s\n", unit->endpoint, zmq_strerror(zmq_errno()));
 		abort();
+	}
+	unit->bound = true;
 	while (!unit->stop) {
 		zmq_pollitem_t item = {.socket = router, .events = ZMQ_POLLIN};
 		if (zmq_poll(&item, 1, 5) > 0)
@@ -127,11 +130,13 @@ static void start(int which)
 {
 	struct unit *unit = &units[which];
 	static uint64_t instances;
-	unit->stop = false;
+	unit->stop = unit->bound = false;
 	unit->instance = ++instances;
 	unit->context = zmq_ctx_new();
 	unit->up = true;
 	assert_int_equal(pthread_create(&unit->thread, NULL, run, unit), 0);
+	while (!unit->bound)
+		usleep(1000);
 }
 
 /* Gone in the middle of whatever it did, as by SIGKILL. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Configuration: files -> settings (config_file.c) -> layers (config_store.c) -> typed structs (config_rows.c).
- * Reading collects every problem instead of stopping at the first; main code prints them.
+ * Reading collects every problem instead of stopping at the first; main code prints them. One thread at a time: libconfuse's
+ * parser has a state of its own. Used by kontord and by libkontor; not installed.
  */
-#ifndef KONTORD_CONFIG_H
-#define KONTORD_CONFIG_H
+#ifndef KONTOR_CONFIG_H
+#define KONTOR_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,7 +49,7 @@ struct config {
 	bool unreadable;       /* a file was not understood to its end: what seems missing may stand there */
 };
 
-struct config *config_new(void); /* never NULL: out of memory at start ends the program */
+struct config *config_new(void); /* never NULL: out of memory here ends the program */
 struct config *config_free(struct config *config);
 
 /* ---- config_file.c ---- */

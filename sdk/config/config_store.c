@@ -17,7 +17,7 @@ enum layer { LAYER_BASE, LAYER_DROP_IN, LAYER_DATACENTER, LAYER_UNIT };
 
 static void out_of_memory(void)
 {
-	fputs("kontord: out of memory while reading the configuration\n", stderr);
+	fputs("kontor: out of memory while reading the configuration\n", stderr);
 	exit(1);
 }
 

@@ -314,11 +314,11 @@ static void test_a_unit_that_is_gone_costs_a_call_nothing(void **state)
 	start_two();
 	stop(0);
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(call(5000, NULL), 1);
+		assert_int_equal(call(5000, "a-key"), 1);
 	/* From here its circuit is open: 1,000 calls take a fraction of the time that one vain connect would. */
 	int64_t start_ms = kontor_monotonic_ms();
 	for (int i = 0; i < 1000; i++)
-		assert_int_equal(call(5000, NULL), 1);
+		assert_int_equal(call(5000, "a-key"), 1);
 	assert_true(kontor_monotonic_ms() - start_ms < 1000 * 100);
 }
 
@@ -328,12 +328,12 @@ static void test_a_unit_that_comes_back_gets_calls_again(void **state)
 	start_two();
 	stop(0);
 	for (int i = 0; i < 50; i++)
-		assert_int_equal(call(5000, NULL), 1);
+		assert_int_equal(call(5000, "a-key"), 1);
 	units[0].requests = 0;
 	start(0);
 	int64_t start_ms = kontor_monotonic_ms();
 	while (units[0].requests == 0 && kontor_monotonic_ms() - start_ms < 30000) {
-		assert_in_range(call(5000, NULL), 0, 1);
+		assert_in_range(call(5000, "a-key"), 0, 1);
 		usleep(2000);
 	}
 	assert_true(units[0].requests > 0);

@@ -85,7 +85,7 @@ class Manual(unittest.TestCase):
     def test_the_failures_that_are_explained_are_those_that_the_code_says(self):
         for name in sorted(PAGES):
             own = re.match(r"kontor-(.*)\.7", name)
-            source = literals(["host", "sdk/src", *([f"plugins/{own.group(1)}"] if own else ["plugins/safefile"])])
+            source = literals(["host", "sdk/src", "sdk/config", *([f"plugins/{own.group(1)}"] if own else ["plugins/safefile"])])
             phrases = re.findall(r"^\.It Dq (.*)", page(name), re.MULTILINE)
             for phrase in phrases:
                 for part in re.split(r" ?\.\.\.[:,]? ?| \d+ ", phrase):

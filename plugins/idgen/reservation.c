@@ -5,6 +5,7 @@
 #include "reservation.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define RENEWALS_MS 22000 /* between two renewals: 20 s, and what ids may have run ahead */
 
@@ -24,9 +25,14 @@ int64_t reservation_quarantine_ms(const struct reservation_unit *unit)
 const char *reservation_key(char buffer[RESERVATION_KEY_SIZE], const struct layout *layout, unsigned slot,
 			    const char *name)
 {
-	if (slot)
-		snprintf(buffer, RESERVATION_KEY_SIZE, "%s/%u", layout->name, slot);
-	else
+	if (slot) { /* by hand, as it is asked for each slot at each visit; they have two digits */
+		char *end = stpcpy(buffer, layout->name);
+		*end++ = '/';
+		if (slot >= 10)
+			*end++ = (char)('0' + slot / 10);
+		*end++ = (char)('0' + slot % 10);
+		*end = '\0';
+	} else
 		snprintf(buffer, RESERVATION_KEY_SIZE, "%s/%.32s", layout->name, name);
 	return buffer;
 }

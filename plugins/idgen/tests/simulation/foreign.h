@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Put in front of the plugin's sources by the compiler (-include): memory comes from the unit's block, so that it is
- * copied and dies with it, and chance from the seed.
+ * copied and dies with it, and chance from the seed. There is one thread, so nothing is locked.
  */
 #ifndef SIMULATION_FOREIGN_H
 #define SIMULATION_FOREIGN_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,14 @@ void simulated_free(void *memory);
 char *simulated_strdup(const char *text);
 ssize_t simulated_getrandom(void *buffer, size_t size, unsigned flags);
 
+static inline int simulated_lock(const pthread_mutex_t *mutex)
+{
+	(void)mutex;
+	return 0;
+}
+
+#define pthread_mutex_lock simulated_lock
+#define pthread_mutex_unlock simulated_lock
 #define malloc simulated_malloc
 #define calloc simulated_calloc
 #define free simulated_free

@@ -209,11 +209,14 @@ int journal_file_open(const char *path, int *ret_fd, struct kontor_error *err)
 	(void)path;
 	(void)err;
 	struct disk *disk = &running_unit->disk;
-	if (!disk->journal)
+	static struct process_disk empty; /* made once: it is the same for all */
+	if (!empty.blocks[0][0].crc)
 		for (unsigned copy = 0; copy < JOURNAL_COPIES; copy++)
 			for (uint32_t number = 0; number < JOURNAL_BLOCKS; number++)
-				journal_block_fill(&disk->content.blocks[copy][number], number, 0,
+				journal_block_fill(&empty.blocks[copy][number], number, 0,
 						   &(struct journal_entry){.key = ""});
+	if (!disk->journal)
+		disk->content = empty;
 	disk->journal = true;
 	*ret_fd = -1;
 	return 0;

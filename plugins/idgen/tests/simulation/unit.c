@@ -7,13 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
+
+#define FRAME_LIMIT 1024 /* bytes: the frame of go(), and what lies below it */
 
 struct unit *running_unit;
-static ucontext_t scheduler;
+static unit_context scheduler;
 
-static void copy(void *to, const struct memory *from)
+/* What of `from` is in use. */
+static void copy(struct memory *to, const struct memory *from)
 {
-	memcpy(to, from, offsetof(struct memory, heap) + from->heap_used);
+	memcpy(to, from, offsetof(struct memory, stack));
+	memcpy(to->stack + from->stack_unused, from->stack + from->stack_unused, UNIT_STACK - from->stack_unused);
+	memcpy(to->heap, from->heap, from->heap_used);
 }
 
 struct memory *unit_memory(struct unit *unit)
@@ -48,11 +54,7 @@ void unit_start(struct unit *unit)
 	memory->heap_used = 0;
 	for (size_t i = 0; i < UNIT_ROWS; i++)
 		memory->rows[i].used = false;
-	getcontext(&memory->context);
-	memory->context.uc_stack.ss_sp = memory->stack;
-	memory->context.uc_stack.ss_size = UNIT_STACK;
-	memory->context.uc_link = NULL;
-	makecontext(&memory->context, life, 0);
+	memory->stack_unused = UNIT_STACK;
 	unit->incarnation++;
 	unit->running = true;
 	unit->contradicted_by = 0;
@@ -60,11 +62,32 @@ void unit_start(struct unit *unit)
 	unit->flight = NULL;
 }
 
+static void enter(struct memory *memory)
+{
+	static ucontext_t first;
+	getcontext(&first);
+	first.uc_stack.ss_sp = memory->stack;
+	first.uc_stack.ss_size = UNIT_STACK;
+	first.uc_link = NULL;
+	makecontext(&first, life, 0);
+	setcontext(&first);
+}
+
+/* Returns when somebody goes back to `from`. Not inlined: what the caller has in registers is on its stack then. */
+static __attribute__((noinline)) void go(unit_context from, struct memory *to)
+{
+	if (__builtin_setjmp(from))
+		return;
+	if (to && to->stack_unused == UNIT_STACK)
+		enter(to);
+	__builtin_longjmp(to ? to->context : scheduler, 1);
+}
+
 enum wish unit_run(struct unit *unit)
 {
 	struct memory *memory = unit_memory(unit);
 	running_unit = unit;
-	swapcontext(&scheduler, &memory->context);
+	go(scheduler, memory);
 	return memory->wish;
 }
 
@@ -73,7 +96,8 @@ int unit_wish(enum wish wish)
 	struct memory *memory = running_unit->place->memory;
 	memory->wish = wish;
 	memory->granted = 0;
-	swapcontext(&memory->context, &scheduler);
+	memory->stack_unused = (size_t)((unsigned char *)__builtin_frame_address(0) - memory->stack) - FRAME_LIMIT;
+	go(memory->context, NULL);
 	return memory->granted;
 }
 

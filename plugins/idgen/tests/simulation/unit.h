@@ -11,8 +11,6 @@
 #ifndef SIMULATION_UNIT_H
 #define SIMULATION_UNIT_H
 
-#include <ucontext.h>
-
 #include "process.h"
 #include "sql_server.h"
 
@@ -46,8 +44,12 @@ struct kontor_conn {
 	unsigned server_life; /* a server that starts again knows none of its sessions */
 };
 
+/* __builtin_setjmp()'s. A swapcontext() would ask the system for the signal mask each time. */
+typedef void *unit_context[5];
+
 struct memory {
-	ucontext_t context;
+	unit_context context; /* where it goes on */
+	size_t stack_unused;  /* bytes at the low end; UNIT_STACK: it has not run yet */
 	enum wish wish;
 	int granted; /* what became of the wish: 0 or an error */
 	struct statement statement;
@@ -56,8 +58,9 @@ struct memory {
 	struct kontor_rows rows[UNIT_ROWS];
 	struct process process;
 	size_t heap_used;
+	/* last: only what is used of them is copied */
 	_Alignas(max_align_t) unsigned char stack[UNIT_STACK];
-	_Alignas(max_align_t) unsigned char heap[UNIT_HEAP]; /* last: only what is used of it is copied */
+	_Alignas(max_align_t) unsigned char heap[UNIT_HEAP];
 };
 
 /* One block of memory and who is in it. */

@@ -6,6 +6,7 @@ Each run is a function of its seed. A wrong one prints its seed; `PROGRAM --seed
 faults are counted over all runs: one that never happened has proven nothing, and is an error too.
 """
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,15 +24,18 @@ class Counts(dict):
 
 
 def simulate(program, seeds, first=1, options=(), progress=None):
-    """Runs seeds first ... first+seeds-1; returns (counts, what went wrong: a list of lines)."""
+    """Runs seeds first ... first+seeds-1; returns (counts, what went wrong: a list of lines, how many runs were done). An
+    interrupt (Ctrl-C) ends it after the runs that are under way, so that what was done counts."""
     counts, wrong, running = Counts(), [], []
     slices = [(at, min(at + SLICE, first + seeds) - 1) for at in range(first, first + seeds, SLICE)]
-    done = 0
+    done, interrupted = 0, []
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
     while slices or running:
-        while slices and len(running) < len(os.sched_getaffinity(0)) and not wrong:
+        while slices and len(running) < len(os.sched_getaffinity(0)) and not wrong and not interrupted:
             begin, end = slices.pop(0)
             running.append((end - begin + 1, subprocess.Popen(
-                [program, "--seeds", f"{begin}-{end}", *options], text=True, stdout=subprocess.PIPE)))
+                [program, "--seeds", f"{begin}-{end}", *options], text=True, stdout=subprocess.PIPE,
+                start_new_session=True)))
         if not running:
             break
         size, process = running.pop(0)
@@ -43,7 +47,8 @@ def simulate(program, seeds, first=1, options=(), progress=None):
         done += size
         if progress:
             progress(done)
-    return counts, wrong
+    signal.signal(signal.SIGINT, before)
+    return counts, wrong, done
 
 
 def report(counts, wrong, seeds, took_s):
@@ -62,8 +67,8 @@ def report(counts, wrong, seeds, took_s):
 def main():
     program, seeds = sys.argv[1], int(sys.argv[2])
     begin = time.monotonic()
-    counts, wrong = simulate(program, seeds)
-    return report(counts, wrong, seeds, time.monotonic() - begin)
+    counts, wrong, done = simulate(program, seeds)
+    return report(counts, wrong, done, time.monotonic() - begin)
 
 
 if __name__ == "__main__":

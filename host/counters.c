@@ -12,7 +12,7 @@ static const struct {
 	[COUNTER_REQUESTS] = {"requests", "method calls received"},
 	[COUNTER_REPLIES] = {"replies", "calls answered with a result"},
 	[COUNTER_ERRORS] = {"errors", "calls answered with an error of any kind"},
-	[COUNTER_BUSY] = {"busy", "calls answered BUSY because their plugin's queue was full"},
+	[COUNTER_BUSY] = {"busy", "calls answered BUSY because too many waited for their plugin already"},
 	[COUNTER_REFUSED] = {"refused", "calls refused while starting or stopping"},
 	[COUNTER_EXPIRED] = {"expired", "calls whose deadline passed while they waited for a worker"},
 	[COUNTER_CANCELLED] = {"cancelled", "calls that their caller cancelled"},

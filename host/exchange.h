@@ -44,7 +44,7 @@ struct exchange {
 	struct loaded_plugin *plugin;
 	struct pool *pool; /* of the plugin */
 	const struct kontor_method *method;
-	int64_t received_us, started_us; /* CLOCK_MONOTONIC */
+	int64_t received_us, queued_us, started_us; /* CLOCK_MONOTONIC */
 	int64_t deadline_ms;             /* kontor_monotonic_ms() */
 	atomic_bool cancelled; /* set by the front while a worker runs it */
 	bool reply_lost;       /* by a fault of the configuration: its reply is not sent */

@@ -23,6 +23,10 @@ struct pool {
 	unsigned *idle; /* numbers of workers that said READY */
 	size_t idle_count;
 	int64_t mean_us; /* of a request's run, for retry_after_ms */
+	bool overloaded;
+	int64_t late_since_us; /* since when requests wait longer than they should; 0: they do not */
+	int64_t refused_us;    /* when one was answered BUSY last */
+	int64_t logged_us;     /* when its overload was logged last; 0: never */
 	uint64_t requests, errors, busy;
 };
 
@@ -118,6 +122,14 @@ void front_worker_ready(struct front *front, unsigned worker, struct exchange *f
 /* Answers what waited for a worker until its time was over: while all workers stand still, nobody else would. */
 void front_expire(struct front *front);
 void front_cancel(struct front *front, const struct caller *caller, uint64_t id);
+
+/* ---- front_overload.c: how many requests may wait (docs/adr/009) ---- */
+
+size_t front_waiting_limit(const struct pool *pool, const struct plugin_options *options);
+/* A request of that plugin begins after it waited so long. Whether the plugin has become overloaded with it. */
+bool front_begins_late(const struct loaded_plugin *plugin, struct pool *pool, int64_t waited_us, int64_t now_us);
+/* One is answered BUSY. */
+void front_refuses(struct pool *pool, int64_t now_us);
 
 /* ---- front_reply.c ---- */
 

@@ -58,6 +58,7 @@ static void set_queue(struct front *front, void *arg)
 	struct plugin_options *options = &unit_plugin_at(front->unit, change->place)->options;
 	options->queue = change->options->queue;
 	options->queue_bytes = change->options->queue_bytes;
+	options->queue_time_ms = change->options->queue_time_ms;
 }
 
 void front_change_queue(struct unit *unit, size_t place, const struct plugin_options *options)

@@ -64,13 +64,40 @@ static void unlink_queued(struct pool *pool, struct exchange **link)
 	pool->queued_bytes -= zmq_msg_size(&queued->body);
 }
 
+static void refuse(struct front *front, struct pool *pool, struct exchange *exchange)
+{
+	const struct plugin_options *options = &exchange->plugin->options;
+	pool->busy++;
+	counter_add(COUNTER_BUSY);
+	front_refuses(pool, front->now_us);
+	struct kontor_error error = KONTOR_ERROR_INIT;
+	kontor_fail(&error, KONTOR_E_BUSY, "%s is busy: %zu requests wait already", exchange->plugin->api.name,
+		    pool->queued);
+	error.retry_after_ms = retry_after_ms(pool, options);
+	front_send_error(front, exchange, &error);
+	finish(front, exchange);
+}
+
+/* The oldest that are more than may wait in an overload: they would be the slowest. */
+static void shed(struct front *front, struct pool *pool, const struct plugin_options *options)
+{
+	while (pool->queued > front_waiting_limit(pool, options)) {
+		struct exchange *exchange = pool->queue_head;
+		unlink_queued(pool, &pool->queue_head);
+		refuse(front, pool, exchange);
+	}
+}
+
 /* The next request that waits and is still wanted, or NULL. */
 static struct exchange *take_queued(struct front *front, struct pool *pool)
 {
 	while (pool->queue_head) {
 		struct exchange *exchange = pool->queue_head;
 		unlink_queued(pool, &pool->queue_head);
-		if (kontor_monotonic_ms() < exchange->deadline_ms)
+		int64_t now_us = monotonic_us();
+		if (front_begins_late(exchange->plugin, pool, now_us - exchange->queued_us, now_us))
+			shed(front, pool, &exchange->plugin->options);
+		if (now_us / 1000 < exchange->deadline_ms)
 			return exchange;
 		expire(front, exchange);
 	}
@@ -84,19 +111,14 @@ void front_dispatch(struct front *front, struct exchange *exchange)
 	size_t bytes = zmq_msg_size(&exchange->body);
 	pool->requests++;
 	atomic_fetch_add(&front->outstanding, 1);
+	exchange->queued_us = front->now_us;
 	if (pool->idle_count) {
+		front_begins_late(exchange->plugin, pool, 0, front->now_us);
 		run_on(front, pool, pool->idle[--pool->idle_count], exchange);
 		return;
 	}
-	if (pool->queued >= (size_t)options->queue || pool->queued_bytes + bytes > options->queue_bytes) {
-		pool->busy++;
-		counter_add(COUNTER_BUSY);
-		struct kontor_error error = KONTOR_ERROR_INIT;
-		kontor_fail(&error, KONTOR_E_BUSY, "%s is busy: %zu requests wait already", exchange->plugin->api.name,
-			    pool->queued);
-		error.retry_after_ms = retry_after_ms(pool, options);
-		front_send_error(front, exchange, &error);
-		finish(front, exchange);
+	if (pool->queued >= front_waiting_limit(pool, options) || pool->queued_bytes + bytes > options->queue_bytes) {
+		refuse(front, pool, exchange);
 		return;
 	}
 	exchange->next = NULL;

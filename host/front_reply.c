@@ -75,7 +75,7 @@ size_t front_capacity(const struct front *front)
 	size_t capacity = 0;
 	for (size_t i = 0; i < front->unit->plugins_len; i++)
 		if (unit_plugin_at(front->unit, i))
-			capacity += (size_t)unit_plugin_at(front->unit, i)->options.queue;
+			capacity += front_waiting_limit(&front->pools[i], &unit_plugin_at(front->unit, i)->options);
 	return capacity;
 }
 

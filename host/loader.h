@@ -12,9 +12,10 @@
 
 /* Options of a `plugin "x"` block that belong to the host. */
 struct plugin_options {
-	int64_t workers;      /* threads */
-	int64_t queue;        /* requests that may wait for a worker */
-	uint64_t queue_bytes; /* their size together */
+	int64_t workers;       /* threads */
+	int64_t queue;         /* requests that may wait for a worker */
+	uint64_t queue_bytes;  /* their size together */
+	int64_t queue_time_ms; /* how long they should wait; 0: any time */
 };
 
 struct loaded_plugin {

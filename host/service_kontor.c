@@ -140,6 +140,7 @@ static void put_plugin(const struct unit *unit, size_t place, kontor_writer *w)
 	kontor_put_uint(w, "errors", pool->errors);
 	kontor_put_uint(w, "busy", pool->busy);
 	kontor_put_int(w, "mean_us", pool->mean_us);
+	kontor_put_bool(w, "overloaded", pool->overloaded);
 	if (plugin->api.status && plugin->started) {
 		kontor_put_map(w, "status");
 		plugin->api.status(plugin->self, w);

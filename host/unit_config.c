@@ -148,6 +148,12 @@ static const struct kontor_conf_row plugin_rows[] = {
 	 "requests that may wait for a worker; more are answered BUSY", true},
 	{"queue_bytes", KONTOR_CONF_SIZE, offsetof(struct plugin_options, queue_bytes), "32MiB", 65536,
 	 INT64_C(4294967296), NULL, "size of the waiting requests together; more are answered BUSY", true},
+	{"queue_time", KONTOR_CONF_DURATION, offsetof(struct plugin_options, queue_time_ms), "5ms", 0, INT64_C(3600000),
+	 NULL,
+	 "how long requests should wait for a worker: while they have waited longer for 100 ms, only as many may wait "
+	 "as "
+	 "begin within this time, at least one for each worker; more are answered BUSY; 0: no limit",
+	 true},
 };
 const struct config_table plugin_table = TABLE(plugin_rows);
 

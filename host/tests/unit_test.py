@@ -285,6 +285,27 @@ class Load(UnitTest):
         self.assertEqual(self.counters()["replies_dropped"], 1)
 
 
+class Overload(UnitTest):
+    unit_conf = 'plugin "probe" { workers = 2 queue_time = 200ms }\n'
+
+    def burst(self, count, ms):
+        """How many of so many calls at once were done."""
+        ids = [self.caller.send("probe.wait", {"ms": ms}) for _ in range(count)]
+        bodies = [self.caller.receive()[1] for _ in ids]
+        self.assertTrue(all("slept_ms" in body or (body["code"] == BUSY and body["retry_after_ms"]) for body in bodies))
+        return sum("slept_ms" in body for body in bodies)
+
+    def test_a_burst_waits_but_who_waits_and_waits_is_refused_until_it_is_over(self):
+        self.assertEqual(self.burst(100, 0), 100)
+        self.assertFalse(self.plugin("probe")["overloaded"])
+        self.assertLess(self.burst(200, 40), 100)                   # 4 s of work
+        self.assertTrue(self.plugin("probe")["overloaded"])
+        self.assertIn("more calls come than can be answered in time", self.log_text())
+        time.sleep(0.15)
+        self.assertEqual(self.burst(50, 0), 50)
+        self.assertFalse(self.plugin("probe")["overloaded"])
+
+
 class Identity(UnitTest):
     def test_the_uid_decides_who_calls(self):
         who = self.caller.call("probe.who")

@@ -190,7 +190,8 @@ static void take_plugin_options(const struct reload *reload, size_t place)
 	if (!judged || plugin->leaving)
 		return;
 	if (judged->options.queue != plugin->options.queue ||
-	    judged->options.queue_bytes != plugin->options.queue_bytes)
+	    judged->options.queue_bytes != plugin->options.queue_bytes ||
+	    judged->options.queue_time_ms != plugin->options.queue_time_ms)
 		front_change_queue(reload->unit, place, &judged->options);
 	if (!plugin->file || !plugin->api.reload)
 		return;

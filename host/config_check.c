@@ -12,8 +12,6 @@
 #include "services.h"
 #include "unit.h"
 
-#define IPC_PATH_LIMIT 107u /* bytes: sun_path of unix(7) without its NUL */
-
 static const struct kontor_plugin *const built_in[] = {&service_kontor, &service_jobs, &service_approval};
 #define BUILT_IN (sizeof(built_in) / sizeof(built_in[0]))
 
@@ -35,24 +33,6 @@ size_t unit_plugins_count(const struct unit *unit)
 	return count;
 }
 
-static void check_ipc_path(struct config *config, const char *file, unsigned line, const char *path)
-{
-	if (strlen(path) > IPC_PATH_LIMIT)
-		config_problem(
-			config, file, line,
-			"the socket path %s has %zu bytes, at most %u are possible: use a shorter runtime folder", path,
-			strlen(path), IPC_PATH_LIMIT);
-}
-
-/* tcp://HOST:PORT, the port a number from 1 to 65535. */
-static bool is_tcp_address(const char *endpoint)
-{
-	const char *colon = strrchr(endpoint, ':');
-	int64_t port = 0;
-	return strncmp(endpoint, "tcp://", 6) == 0 && colon > endpoint + 6 &&
-	       kontor_parse_int(kontor_text_of(colon + 1), &port) && port >= 1 && port <= 65535;
-}
-
 static bool is_loopback(const char *endpoint)
 {
 	static const char *const prefixes[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
@@ -62,88 +42,26 @@ static bool is_loopback(const char *endpoint)
 	return false;
 }
 
-static bool is_listed_before(const struct config_setting *setting, size_t index)
-{
-	for (size_t i = 0; i < index; i++)
-		if (strcmp(setting->values[i], setting->values[index]) == 0)
-			return true;
-	return false;
-}
-
-/* A server's key belongs to tcp: one for all such endpoints, or one for each. */
-static void check_server_keys(struct config *config, const struct service_entry *service, size_t tcp_endpoints)
-{
-	const struct config_setting *keys = config_find(config, "service", service->name, "server_keys");
-	size_t len = keys ? keys->values_len : 0;
-	for (size_t i = 0; i < len; i++)
-		if (!kontor_key_valid(keys->values[i]))
-			config_problem(config, keys->file, keys->line,
-				       "server_keys: '%s' is no public key: it must be the 40 characters of public-key "
-				       "in the unit's NAME.key, in single quotes",
-				       keys->values[i]);
-	if (tcp_endpoints && !len)
-		CONFIG_PROBLEM_AT(config, "service", service->name, "endpoints",
-				  "service \"%s\" has tcp endpoints without server_keys: write the public key of the "
-				  "units there",
-				  service->name);
-	else if (len && !tcp_endpoints)
-		config_problem(config, keys->file, keys->line,
-			       "service \"%s\" has server_keys, but no tcp endpoint: leave them out", service->name);
-	else if (len > 1 && len != tcp_endpoints)
-		config_problem(
-			config, keys->file, keys->line,
-			"service \"%s\" has %zu server_keys for %zu tcp endpoints: write one for all of them, or "
-			"one for each",
-			service->name, len, tcp_endpoints);
-}
-
-static void check_service(struct config *config, const struct service_entry *service)
-{
-	const struct config_setting *setting = config_find(config, "service", service->name, "endpoints");
-	size_t tcp_endpoints = 0;
-	for (size_t i = 0; setting && i < setting->values_len; i++) {
-		const char *endpoint = setting->values[i];
-		bool tcp = is_tcp_address(endpoint);
-		tcp_endpoints += tcp;
-		if (is_listed_before(setting, i))
-			config_problem(config, setting->file, setting->line,
-				       "endpoint %s is listed twice: leave it out", endpoint);
-		if (strncmp(endpoint, "ipc:///", 7) == 0)
-			check_ipc_path(config, setting->file, setting->line, endpoint + strlen("ipc://"));
-		else if (!tcp)
-			config_problem(config, setting->file, setting->line,
-				       "endpoints: \"%s\" must be ipc:///FOLDER/UNIT.sock or tcp://HOST:PORT",
-				       endpoint);
-	}
-	check_server_keys(config, service, tcp_endpoints);
-}
-
-static void check_services(struct unit_config *unit_config)
-{
-	for (size_t i = 0; i < unit_config->services_len; i++)
-		check_service(unit_config->config, &unit_config->services[i]);
-}
-
 static void check_endpoints(struct unit_config *unit_config, const struct args *args)
 {
 	struct config *config = unit_config->config;
 	const char *own = kontor_arena_format(config->arena, "%s/%s.sock", args->runtime_folder, args->unit);
-	check_ipc_path(config, NULL, 0, own ? own : "");
+	endpoint_check_path(config, NULL, 0, own ? own : "");
 	const struct config_setting *setting = config_find(config, "", "", "bind");
 	for (size_t i = 0; setting && i < setting->values_len; i++) {
 		const char *endpoint = setting->values[i];
-		if (is_listed_before(setting, i))
+		if (endpoint_is_listed_before(setting, i))
 			config_problem(config, setting->file, setting->line, "bind %s is listed twice: leave it out",
 				       endpoint);
 		if (strncmp(endpoint, "ipc:///", 7) == 0) {
 			const char *path = endpoint + strlen("ipc://");
-			check_ipc_path(config, setting->file, setting->line, path);
+			endpoint_check_path(config, setting->file, setting->line, path);
 			if (own && strcmp(path, own) == 0)
 				config_problem(config, setting->file, setting->line,
 					       "bind %s: the unit answers there anyway: leave it out", endpoint);
 			continue;
 		}
-		if (!is_tcp_address(endpoint))
+		if (!endpoint_is_tcp(endpoint))
 			config_problem(config, setting->file, setting->line,
 				       "bind %s: must be ipc:// and an absolute path, or tcp://ADDRESS:PORT", endpoint);
 		else if (!unit_config->options.key_file || !unit_config->options.key_file[0])
@@ -379,7 +297,7 @@ size_t unit_configure(struct unit *unit, const struct args *args)
 	check_names(unit, config, "plugin");
 	check_names(unit, config, "service");
 	check_endpoints(unit_config, args);
-	check_services(unit_config);
+	datacenter_check_services(config, &unit_config->here);
 	check_calls(unit, config);
 	return config->problems_len;
 }

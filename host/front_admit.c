@@ -43,8 +43,8 @@ static int check_enabled(const struct unit_config *config, const char *service, 
 	if (!entry || entry->enabled)
 		return 0;
 	return kontor_fail(err, KONTOR_E_DISABLED, "service %s is switched off in datacenter %s%s%s", service,
-			   config->options.datacenter, config->fallback[0] ? "; it is served by " : "",
-			   config->fallback);
+			   config->options.datacenter, config->here.fallback[0] ? "; it is served by " : "",
+			   config->here.fallback);
 }
 
 /* The service was here until a reload: callers who did not hear of it go elsewhere, and try again. */

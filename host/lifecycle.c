@@ -102,7 +102,7 @@ static int start_host(struct unit *unit, struct kontor_error *err)
 		.db = unit->db,
 		.unit = unit->args->unit,
 		.datacenter = config->options.datacenter,
-		.datacenter_id = (unsigned)config->datacenter_id,
+		.datacenter_id = (unsigned)config->here.id,
 		.state_folder = unit->args->state_folder,
 		.conf_folder = unit->args->conf_folder,
 		.currencies = config->currencies,

@@ -206,8 +206,7 @@ static void put_in_force(const struct reload *reload)
 {
 	struct unit_config *fresh = reload->fresh, *old = reload->old;
 	if (strcmp(fresh->options.datacenter, old->options.datacenter) != 0) { /* those of another one */
-		fresh->services = old->services;
-		fresh->services_len = old->services_len;
+		fresh->here = old->here;
 		fresh->fallback = old->fallback;
 	}
 	fresh->previous = old;                             /* its strings may be in use */

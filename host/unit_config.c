@@ -56,14 +56,6 @@ static const struct kontor_conf_row database_rows[] = {
 };
 static const struct config_table database_table = TABLE(database_rows);
 
-static const struct kontor_conf_row datacenter_rows[] = {
-	{"id", KONTOR_CONF_INT, offsetof(struct unit_config, datacenter_id), NULL, 1, 15, NULL,
-	 "1 to 15, different in each datacenter: it is part of every id", false},
-	{"fallback", KONTOR_CONF_NAME, offsetof(struct unit_config, fallback), "", 0, 0, NULL,
-	 "datacenter that answers for services which are disabled here", true},
-};
-static const struct config_table datacenter_table = TABLE(datacenter_rows);
-
 struct region_options {
 	const char *zone, *first_window, *home;
 	const char *const *currencies;
@@ -120,21 +112,6 @@ static const struct kontor_conf_row profile_rows[] = {
 };
 static const struct config_table profile_table = TABLE(profile_rows);
 
-static const struct kontor_conf_row service_rows[] = {
-	{"enabled", KONTOR_CONF_BOOL, offsetof(struct service_entry, enabled), "yes", 0, 0, NULL,
-	 "no: calls are answered DISABLED at once", true},
-	{"endpoints", KONTOR_CONF_LIST, offsetof(struct service_entry, endpoints), "{}", 0, 0, NULL,
-	 "where it answers, the nearest first, like ipc:///run/kontor/all.sock or tcp://10.3.0.11:7411; none: this "
-	 "unit "
-	 "if it has the plugin, else RUNTIME/NAME.sock",
-	 true},
-	{"server_keys", KONTOR_CONF_LIST, offsetof(struct service_entry, server_keys), "{}", 0, 0, NULL,
-	 "public keys of the units at tcp endpoints, in single quotes: one for all of them, or one for each in their "
-	 "order",
-	 true},
-};
-static const struct config_table service_table = TABLE(service_rows);
-
 static const struct kontor_conf_row lane_rows[] = {
 	{"threads", KONTOR_CONF_INT, offsetof(struct lane_entry, threads), "2", 1, 64, NULL,
 	 "threads, each with a database session", false},
@@ -176,13 +153,6 @@ static bool is_in(const char *const *list, const char *text)
 	return false;
 }
 
-static void fill_block(struct config *config, const char *section, const char *title, const struct config_table *table,
-		       void *self)
-{
-	config_fill(config, section, title, *table, self);
-	config_refuse_unknown(config, section, title, table, 1);
-}
-
 static void read_currencies(struct unit_config *unit)
 {
 	struct config *config = unit->config;
@@ -190,7 +160,7 @@ static void read_currencies(struct unit_config *unit)
 	unit->currencies = config_alloc(config, (count(titles) + 1) * sizeof(*unit->currencies));
 	for (const char **title = titles; *title; title++) {
 		struct currency_options options = {0};
-		fill_block(config, "currency", *title, &currency_table, &options);
+		config_fill_block(config, "currency", *title, &currency_table, &options);
 		if (strlen(*title) != 3 || strspn(*title, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3) {
 			CONFIG_PROBLEM_AT(config, "currency", *title, "",
 					  "'%s' is no currency: it must be three capital letters of ISO 4217", *title);
@@ -243,7 +213,7 @@ static void read_region(struct unit_config *unit, const char *title, const char 
 {
 	struct config *config = unit->config;
 	struct region_options options = {0};
-	fill_block(config, "region", title, &region_table, &options);
+	config_fill_block(config, "region", title, &region_table, &options);
 	if (!kontor_region_valid(kontor_text_of(title))) {
 		CONFIG_PROBLEM_AT(config, "region", title, "", "'%s' is no region: it must be two capital letters",
 				  title);
@@ -313,7 +283,7 @@ static void read_users(struct unit_config *unit)
 	for (const char **title = titles; *title; title++) {
 		struct user_entry *user = &unit->users[unit->users_len++];
 		user->name = *title;
-		fill_block(config, "user", *title, &user_table, user);
+		config_fill_block(config, "user", *title, &user_table, user);
 		read_login(config, user);
 		user->roles = read_roles(unit, user);
 		if (!**title || strlen(*title) >= KONTOR_USER_SIZE)
@@ -328,22 +298,11 @@ static void read_users(struct unit_config *unit)
 	}
 }
 
-static void read_services(struct unit_config *unit)
-{
-	const char **titles = config_titles(unit->config, "service");
-	unit->services = config_alloc(unit->config, (count(titles) + 1) * sizeof(*unit->services));
-	for (const char **title = titles; *title; title++) {
-		struct service_entry *service = &unit->services[unit->services_len++];
-		service->name = *title;
-		fill_block(unit->config, "service", *title, &service_table, service);
-	}
-}
-
 static void read_lanes(struct unit_config *unit)
 {
 	for (size_t i = 0; i < LANES; i++) {
 		unit->lanes[i].name = lane_names[i];
-		fill_block(unit->config, "lane", lane_names[i], &lane_table, &unit->lanes[i]);
+		config_fill_block(unit->config, "lane", lane_names[i], &lane_table, &unit->lanes[i]);
 	}
 	for (const char **title = config_titles(unit->config, "lane"); *title; title++) {
 		bool known = false;
@@ -366,7 +325,7 @@ static void read_database(struct unit_config *unit)
 {
 	struct config *config = unit->config;
 	struct database_options *database = &unit->database;
-	fill_block(config, "database", "main", &database_table, database);
+	config_fill_block(config, "database", "main", &database_table, database);
 	const char *name = database->name ? database->name : "";
 	if (!name[0] || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name) || strlen(name) > 64)
 		CONFIG_PROBLEM_AT(config, "database", "main", "name", "database name '%s': must be [a-z0-9_]{1,64}",
@@ -398,8 +357,8 @@ static void read_datacenter(struct unit_config *unit, const char *conf_folder, c
 			       "the block that describes it is missing: datacenter \"%s\" { id = NUMBER }", here);
 		return;
 	}
-	fill_block(config, "datacenter", here, &datacenter_table, unit);
-	const char *fallback = unit->fallback;
+	datacenter_read(config, here, &unit->here);
+	const char *fallback = unit->here.fallback;
 	if (!fallback || !fallback[0])
 		return;
 	if (strcmp(fallback, here) == 0)
@@ -415,11 +374,23 @@ static void read_datacenter(struct unit_config *unit, const char *conf_folder, c
 			  nearest ? "'?" : "");
 }
 
+/* Its services are asked for what is switched off here. What is wrong with the file, unit_config_judge() says. */
+static void read_fallback(struct unit_config *unit, const char *conf_folder)
+{
+	const char *name = unit->here.fallback;
+	unit->fallback_config = config_new();
+	if (!name || !name[0] || strcmp(name, unit->here.name) == 0)
+		return;
+	config_read_file(unit->fallback_config, config_path(unit->config, conf_folder, "datacenters/", name));
+	unit->fallback.name = name;
+	datacenter_read_services(unit->fallback_config, &unit->fallback);
+}
+
 static void read_profiles(struct unit_config *unit)
 {
 	for (const char **title = config_titles(unit->config, "profile"); *title; title++) {
 		struct profile_options options = {0};
-		fill_block(unit->config, "profile", *title, &profile_table, &options);
+		config_fill_block(unit->config, "profile", *title, &profile_table, &options);
 		if (!kontor_name_valid(kontor_text_of(*title)))
 			CONFIG_PROBLEM_AT(unit->config, "profile", *title, "",
 					  "'%s' is no name of a profile: it must be [a-z0-9][a-z0-9-]{0,31}", *title);
@@ -451,10 +422,11 @@ struct unit_config *unit_config_read(const struct args *args)
 	unit->config = config;
 	config_read(config, args->conf_folder, args->unit);
 	refuse_unknown_blocks(config);
-	fill_block(config, "", "", &option_table, &unit->options);
+	config_fill_block(config, "", "", &option_table, &unit->options);
 	const char *folder = kontor_arena_format(config->arena, "%s/datacenters", args->conf_folder);
 	const char **datacenters = config_names(config->arena, folder ? folder : "");
 	read_datacenter(unit, args->conf_folder, datacenters);
+	read_fallback(unit, args->conf_folder);
 	read_database(unit);
 	read_currencies(unit);
 	const char **regions = config_titles(config, "region");
@@ -463,7 +435,7 @@ struct unit_config *unit_config_read(const struct args *args)
 		read_region(unit, *title, datacenters);
 	read_users(unit);
 	unit_config_read_keys(unit, args->conf_folder);
-	read_services(unit);
+	datacenter_read_services(config, &unit->here);
 	read_lanes(unit);
 	read_profiles(unit);
 	fault_config_read(unit);
@@ -475,6 +447,7 @@ struct unit_config *unit_config_free(struct unit_config *unit)
 {
 	while (unit) {
 		struct unit_config *previous = unit->previous;
+		config_free(unit->fallback_config);
 		config_free(unit->config); /* in whose arena it stands */
 		unit = previous;
 	}
@@ -491,10 +464,7 @@ const struct user_entry *unit_config_user(const struct unit_config *unit, const 
 
 const struct service_entry *unit_config_service(const struct unit_config *unit, const char *name)
 {
-	for (size_t i = 0; i < unit->services_len; i++)
-		if (strcmp(unit->services[i].name, name) == 0)
-			return &unit->services[i];
-	return NULL;
+	return datacenter_service(&unit->here, name);
 }
 
 bool unit_config_trusts(const struct unit_config *unit)

@@ -6,7 +6,7 @@
 #define KONTORD_UNIT_CONFIG_H
 
 #include "args.h"
-#include "config.h"
+#include "datacenter.h"
 #include "kontor/log.h"
 #include "kontor/region.h"
 #include "kontor/user.h"
@@ -49,13 +49,6 @@ struct key_entry {
 
 #define REVOKED_KEYS_FILE "revoked-keys" /* beside users.conf */
 
-struct service_entry {
-	const char *name;
-	bool enabled;
-	const char *const *endpoints; /* none: this unit or RUNTIME/NAME.sock */
-	const char *const *server_keys;
-};
-
 /* A fault on purpose: fault_config.c has the options. */
 struct fault_entry {
 	const char *name, *method, *kind, *code, *trigger;
@@ -71,11 +64,11 @@ struct lane_entry {
 extern const char *const lane_names[LANES];
 
 struct unit_config {
-	struct config *config;
+	struct config *config, *fallback_config;
 	struct unit_options options;
 	struct database_options database;
-	int64_t datacenter_id;
-	const char *fallback; /* datacenter of the services that are disabled here, "" = none */
+	struct datacenter here;     /* that this machine stands in */
+	struct datacenter fallback; /* who serves what is switched off here; its name is NULL when there is none */
 	struct kontor_currency *currencies;
 	size_t currencies_len;
 	struct kontor_region *regions;
@@ -86,8 +79,6 @@ struct unit_config {
 	size_t keys_len;
 	const char **revoked; /* sorted; refused whatever users.conf says */
 	size_t revoked_len;
-	struct service_entry *services;
-	size_t services_len;
 	struct lane_entry lanes[LANES];
 	struct fault_entry *faults;
 	size_t faults_len;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What no single block or file shows: a name that two files describe, datacenters that share an id. Files of other
- * datacenters are read only for that; their services are none of this unit's business.
+ * datacenters are judged too, as far as callers here may read them.
  */
 #include <string.h>
 
@@ -46,13 +46,16 @@ static void judge_other_datacenter(struct unit_config *unit, const char *file, c
 	struct config *config = unit->config;
 	struct config *other = config_new();
 	config_read_file(other, file);
+	struct datacenter datacenter = {.name = name};
+	datacenter_read_services(other, &datacenter);
+	datacenter_check_services(other, &datacenter);
 	for (size_t i = 0; i < other->problems_len; i++)
 		config_problem(config, config_copy(config, file), other->problems[i].line, "%s",
 			       other->problems[i].message);
 	const struct config_setting *setting = config_find(other, "datacenter", name, "id");
 	int64_t id = 0;
 	if (setting && setting->values_len == 1 && kontor_parse_int(kontor_text_of(setting->values[0]), &id) &&
-	    id == unit->datacenter_id)
+	    id == unit->here.id)
 		config_problem(config, config_copy(config, file), setting->line,
 			       "datacenters \"%s\" and \"%s\" have the same id %d: both would issue the same ids; give "
 			       "the newer one a free number",

@@ -107,7 +107,7 @@ static void test_a_sound_configuration_is_filled_with_types(void **state)
 	const struct loaded_plugin *probe = unit_plugin(&fixture->unit, "probe");
 	assert_int_equal(probe->options.workers, 7);
 	assert_int_equal(probe->options.queue_bytes, 32u << 20);
-	assert_int_equal(config->datacenter_id, 3);
+	assert_int_equal(config->here.id, 3);
 	assert_int_equal(config->regions_len, 1);
 	assert_true(config->regions[0].home_here);
 	assert_string_equal(config->regions[0].currencies[0]->code, "SGD");

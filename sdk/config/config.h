@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Configuration: files -> settings (config_file.c) -> layers (config_store.c) -> typed structs (config_rows.c).
- * Reading collects every problem instead of stopping at the first; main code prints them. One thread at a time: libconfuse's
- * parser has a state of its own. Used by kontord and by libkontor; not installed.
+ * Reading collects every problem instead of stopping at the first; main code prints them. One thread at a time:
+ * libconfuse's parser has a state of its own. Used by kontord and by libkontor; not installed.
  */
 #ifndef KONTOR_CONFIG_H
 #define KONTOR_CONFIG_H
@@ -111,6 +111,9 @@ void config_fill(struct config *config, const char *section, const char *title, 
 /* A problem for each key of the block that is in none of the tables, with the nearest known one. */
 void config_refuse_unknown(struct config *config, const char *section, const char *title,
 			   const struct config_table *tables, size_t tables_len);
+/* Both, for a block that one table describes. */
+void config_fill_block(struct config *config, const char *section, const char *title, const struct config_table *table,
+		       void *self);
 /* The block with the values in force and where each came from; keys without a row as they were written. */
 void config_dump_block(const struct config *config, const char *section, const char *title,
 		       const struct config_table *tables, size_t tables_len, FILE *out);

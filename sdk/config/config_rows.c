@@ -245,6 +245,13 @@ void config_refuse_unknown(struct config *config, const char *section, const cha
 	}
 }
 
+void config_fill_block(struct config *config, const char *section, const char *title, const struct config_table *table,
+		       void *self)
+{
+	config_fill(config, section, title, *table, self);
+	config_refuse_unknown(config, section, title, table, 1);
+}
+
 static void dump_value(const struct kontor_conf_row *row, const struct config_setting *setting, FILE *out)
 {
 	bool secret = row && row->type == KONTOR_CONF_SECRET;

@@ -20,10 +20,9 @@ static const struct {
 	[COUNTER_BAD_MESSAGES] = {"bad_messages", "messages that were no request"},
 	[COUNTER_FAULTS] = {"faults", "calls that a fault of the configuration hit"},
 	[COUNTER_REPLIES_DROPPED] = {"replies_dropped", "replies whose caller had gone or did not read"},
+	[COUNTER_CONNECTIONS] = {"connections", "connections by tcp that were opened"},
+	[COUNTER_ADMITTED] = {"admitted", "connections by tcp that showed a key of a user and got in"},
 	[COUNTER_KEYS_REFUSED] = {"keys_refused", "connections by tcp whose key nobody has, or is revoked"},
-	[COUNTER_HANDSHAKES_FAILED] = {"handshakes_failed",
-				       "connections by tcp that ended before they showed a key: no key, one of another "
-				       "server, no ZeroMQ"},
 	[COUNTER_JOB_STEPS] = {"job_steps", "steps of jobs that this unit ran"},
 	[COUNTER_JOB_FAULTS] = {"job_faults", "times that a lane could not reach the database"},
 };

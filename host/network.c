@@ -34,9 +34,7 @@ static bool binds_by_tcp(const struct unit_config *config)
 static int open_router(struct network *network, void *zmq, struct kontor_error *err)
 {
 	network->router = socket_open(zmq, ZMQ_ROUTER);
-	if (!network->router ||
-	    zmq_socket_monitor(network->router, EVENTS_ENDPOINT,
-			       ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) < 0)
+	if (!network->router || zmq_socket_monitor(network->router, EVENTS_ENDPOINT, ZAP_EVENTS) < 0)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "cannot make a socket for the network: %s",
 				   zmq_strerror(zmq_errno()));
 	return socket_guard(network->router, &network->own, err);

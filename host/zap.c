@@ -172,12 +172,14 @@ static void answer(struct zap *zap)
 		reply(zap, &request, "400", "this key is not known here", "");
 }
 
-/* Connections that ended before they showed a key: the monitor tells of each by an event and an address. */
 static void count_events(struct zap *zap)
 {
-	struct frames event;
-	while (receive(zap->events, &event))
-		counter_add(COUNTER_HANDSHAKES_FAILED);
+	struct frames event; /* its number (16 bits) and value, an address */
+	uint16_t number;
+	while (receive(zap->events, &event)) {
+		memcpy(&number, event.data[0], sizeof(number));
+		counter_add(number == ZMQ_EVENT_ACCEPTED ? COUNTER_CONNECTIONS : COUNTER_ADMITTED);
+	}
 }
 
 static void *zap_main(void *arg)

@@ -25,7 +25,11 @@ struct zap_seen {
 	int64_t last_ms; /* unix time of the last one */
 };
 
-/* Answers when it returns. `events` is the endpoint of the guarded socket's monitor, which the thread counts. */
+/* What the guarded socket's monitor tells, for the handler's thread to count. Not ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+ * in libzmq 4.3.4 telling of it overwrites errno, and a connection whose messages repeat then stays open for ever. */
+#define ZAP_EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+
+/* Answers when it returns. `events` is the endpoint of that monitor. */
 int zap_start(struct unit *unit, const char *events, struct zap **ret_zap, struct kontor_error *err);
 struct zap *zap_stop(struct zap *zap); /* NULL is fine; returns NULL */
 

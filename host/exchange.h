@@ -45,10 +45,10 @@ struct exchange {
 	struct pool *pool; /* of the plugin */
 	const struct kontor_method *method;
 	int64_t received_us, queued_us, started_us; /* CLOCK_MONOTONIC */
-	int64_t deadline_ms;             /* kontor_monotonic_ms() */
-	atomic_bool cancelled; /* set by the front while a worker runs it */
-	bool reply_lost;       /* by a fault of the configuration: its reply is not sent */
-	int64_t due_us;        /* of a request that such a fault delays */
+	int64_t deadline_ms;                        /* kontor_monotonic_ms() */
+	atomic_bool cancelled;                      /* set by the front while a worker runs it */
+	bool reply_lost;                            /* by a fault of the configuration: its reply is not sent */
+	int64_t due_us;                             /* of a request that such a fault delays */
 	_Atomic unsigned hops; /* counts hand-overs: race checkers do not see those that libzmq makes */
 	/* filled by the worker: the result when error.code is 0 */
 	zmq_msg_t result;

@@ -47,10 +47,17 @@ static int check_enabled(const struct unit_config *config, const char *service, 
 			   config->here.fallback);
 }
 
-/* The service was here until a reload: callers who did not hear of it go elsewhere, and try again. */
-static int check_left(const struct unit *unit, const char *service, struct kontor_error *err)
+/* The service was here until a reload, or will be after it: callers go elsewhere, and try again. */
+static int check_moves(const struct unit *unit, const char *service, struct kontor_error *err)
 {
 	const struct loaded_plugin *plugin = unit_plugin(unit, service);
+	if (plugin && !plugin->listed) {
+		counter_add(COUNTER_REFUSED);
+		int rc = kontor_fail(err, KONTOR_E_UNAVAILABLE, "service %s is being taken into unit %s", service,
+				     unit->args->unit);
+		err->retry_after_ms = STARTING_RETRY_MS;
+		return rc;
+	}
 	for (const struct loaded_plugin *gone = unit->retired; gone && !plugin; gone = gone->next_retired)
 		if (gone->leaving && strcmp(gone->api.name, service) == 0)
 			plugin = gone;
@@ -119,6 +126,7 @@ static void list_plugin(struct front *front, struct loaded_plugin *plugin, struc
 		entry->method = method;
 		entry->open = open;
 	}
+	plugin->listed = true;
 }
 
 int front_list_methods(struct front *front, struct kontor_error *err)
@@ -153,7 +161,7 @@ static int refuse_name(const struct front *front, const char *name, struct konto
 		return kontor_fail(err, KONTOR_E_NO_METHOD, "'%s' is no method: it is written service.method", name);
 	int rc = check_enabled(front->unit->config, service_name, err);
 	if (!rc)
-		rc = check_left(front->unit, service_name, err);
+		rc = check_moves(front->unit, service_name, err);
 	if (rc)
 		return rc;
 	const struct loaded_plugin *plugin = unit_plugin(front->unit, service_name);

@@ -27,6 +27,7 @@ struct loaded_plugin {
 	bool shares_tables;   /* loader_again() */
 	_Atomic bool started; /* its start() succeeded */
 	_Atomic bool ill;     /* its health() said so last */
+	_Atomic bool listed;  /* the front knows its methods */
 	/* When a reload takes it out: */
 	_Atomic bool leaving;   /* no new request and no new job step is begun */
 	_Atomic bool jobs_stop; /* its job steps stop at their next checkpoint */

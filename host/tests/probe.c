@@ -60,6 +60,15 @@ static int wait_a_while(void *self, kontor_request *request)
 	return 0;
 }
 
+/* What a call costs that does a little. */
+static int nap(void *self, kontor_request *request)
+{
+	(void)self;
+	(void)request;
+	sleep_ms(5);
+	return 0;
+}
+
 /* Until nobody waits for it any more, or 10 s. */
 static int wait_for_the_end(void *self, kontor_request *request)
 {
@@ -203,6 +212,7 @@ static const struct kontor_method methods[] = {
 	{"internal", 0, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, .handle = who},
 	{"crash", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = crash},
 	{"submit", KONTOR_METHOD_CHANGES, KONTOR_PUBLIC, KONTOR_ROLE_OPERATOR, submit_args, 1, .handle = submit},
+	{"nap", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = nap},
 	{"wait_for_the_end", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = wait_for_the_end},
 	{"call", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, call_args, 1, .handle = call},
 };

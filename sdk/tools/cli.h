@@ -24,10 +24,12 @@ enum exit_code {
 
 struct cli {
 	const char *endpoint;
-	const char *server_key;  /* of a tcp endpoint; NULL: none */
-	const char *key_file;    /* our own NAME.key_secret; NULL: none */
-	const char *conf_folder; /* /etc/kontor, or --conf */
-	const char *user;        /* --as; NULL: whoever the kernel says */
+	const char *server_key;     /* of a tcp endpoint; NULL: none */
+	const char *key_file;       /* our own NAME.key_secret; NULL: none */
+	const char *conf_folder;    /* /etc/kontor, or --conf */
+	const char *runtime_folder; /* /run/kontor, or --runtime */
+	bool is_addressed;          /* the endpoint was named: one unit is meant */
+	const char *user;           /* --as; NULL: whoever the kernel says */
 	bool json;
 	bool under_way;        /* it has changed something */
 	kontor_client *client; /* NULL until the first call */
@@ -78,7 +80,8 @@ struct command_group {
 };
 
 extern const struct command_group status_commands, call_commands, id_commands, upload_commands, settlement_commands,
-	payout_commands, safefile_commands, jobs_commands, approval_commands, db_commands, keys_commands;
+	payout_commands, safefile_commands, jobs_commands, approval_commands, db_commands, keys_commands,
+	reload_commands;
 
 /* ---- describe.c: groups -> JSON on stdout; an exit code ---- */
 int describe_commands(const struct command_group *const *groups, size_t len);

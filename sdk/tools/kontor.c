@@ -11,6 +11,7 @@
 
 #define DEFAULT_ENDPOINT "ipc:///run/kontor/all.sock"
 #define DEFAULT_CONF "/etc/kontor"
+#define DEFAULT_RUNTIME "/run/kontor"
 #define COMMANDS_LIMIT 64
 #define WORDS_SIZE 128
 
@@ -18,7 +19,7 @@
 static const struct command_group *const groups[] = {
 	&status_commands,   &upload_commands, &settlement_commands, &payout_commands,
 	&safefile_commands, &jobs_commands,   &approval_commands,   &id_commands,
-	&call_commands,     &db_commands,     &keys_commands,
+	&call_commands,     &db_commands,     &keys_commands,       &reload_commands,
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
@@ -60,6 +61,7 @@ static void print_help(void)
 	     "  --server-key KEY  of a tcp ENDPOINT: the public key of the unit there; else KONTOR_SERVER_KEY\n"
 	     "  --key-file FILE   our own NAME.key_secret for tcp; else KONTOR_KEY_FILE\n"
 	     "  --conf FOLDER     the configuration; else KONTOR_CONF, else " DEFAULT_CONF "\n"
+	     "  --runtime FOLDER  sockets of the units; else KONTOR_RUNTIME, else " DEFAULT_RUNTIME "\n"
 	     "  COMMAND --help    arguments and an example\n"
 	     "  --describe        all commands as JSON\n\n"
 	     "exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 nothing done and worth a retry, 4 outcome "
@@ -135,10 +137,13 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 	struct command_line line;
 	memmove(argv + words, argv, (size_t)leading * sizeof(*argv));
 	int code = command_line_parse(cli, command, argc - words, argv + words, &line);
-	if (!cli->endpoint || !cli->endpoint[0])
+	cli->is_addressed = cli->endpoint && cli->endpoint[0];
+	if (!cli->is_addressed)
 		cli->endpoint = DEFAULT_ENDPOINT;
 	if (!cli->conf_folder || !cli->conf_folder[0])
 		cli->conf_folder = DEFAULT_CONF;
+	if (!cli->runtime_folder || !cli->runtime_folder[0])
+		cli->runtime_folder = DEFAULT_RUNTIME;
 	if (code == EXIT_DONE)
 		code = command->run(cli, &line);
 	command_line_free(&line);
@@ -155,7 +160,8 @@ int main(int argc, char **argv)
 	struct cli cli = {.endpoint = getenv("KONTOR_ENDPOINT"),
 			  .server_key = getenv("KONTOR_SERVER_KEY"),
 			  .key_file = getenv("KONTOR_KEY_FILE"),
-			  .conf_folder = getenv("KONTOR_CONF")};
+			  .conf_folder = getenv("KONTOR_CONF"),
+			  .runtime_folder = getenv("KONTOR_RUNTIME")};
 	int words = 0;
 	argc--;
 	argv++;

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The units of this machine, asked all at once: one that hangs does not keep the others' answers back.
+ */
+#ifndef KONTOR_UNITS_H
+#define KONTOR_UNITS_H
+
+#include "cli.h"
+
+struct unit_answer {
+	char *name, *endpoint;
+	json_t *reply;             /* NULL: it did not answer */
+	struct kontor_error error; /* why */
+};
+
+struct unit_answers {
+	struct unit_answer *all;
+	size_t len;
+};
+
+/* Those named by `names` (NULL-terminated), else the one that -e names, else all that have a socket in the runtime
+ * folder. EXIT_DONE, or an exit code after saying why. */
+int units_find(const struct cli *cli, const char *const *names, struct unit_answers *ret);
+/* Calls the method of each; returns after timeout_ms at the latest. */
+void units_ask(const struct cli *cli, struct unit_answers *units, const char *method, uint32_t timeout_ms);
+/* How many answered. */
+size_t units_answered(const struct unit_answers *units);
+void units_free(struct unit_answers *units);
+
+#endif

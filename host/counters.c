@@ -25,6 +25,7 @@ static const struct {
 	[COUNTER_KEYS_REFUSED] = {"keys_refused", "connections by tcp whose key nobody has, or is revoked"},
 	[COUNTER_JOB_STEPS] = {"job_steps", "steps of jobs that this unit ran"},
 	[COUNTER_JOB_FAULTS] = {"job_faults", "times that a lane could not reach the database"},
+	[COUNTER_CONNECTIONS_CUT] = {"connections_cut", "connections closed for the memory that they took"},
 };
 
 static _Atomic uint64_t values[COUNTERS];

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "connection_guard.h"
 #include "counters.h"
 #include "fault_filter.h"
 #include "frame.h"
@@ -217,6 +218,7 @@ static void serve_callers(struct front *front, struct source *source)
 			drained(front, source);
 			return;
 		}
+		connection_completed(&front->marks, &front->header_frame);
 		on_message(front, frames);
 		drop_body(front->inline_exchange);
 	}
@@ -403,6 +405,7 @@ static void free_front(struct front *front)
 	zmq_msg_close(&front->header_frame);
 	zmq_msg_close(&front->spare_frame);
 	fault_filter_close(front);
+	free(front->marks.completed);
 	free(front->methods);
 	kontor_request_free(front->inline_request);
 	exchange_free(front->inline_exchange);

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "connection_list.h"
 #include "exchange.h"
 #include "frame.h"
 
@@ -55,9 +56,10 @@ struct front {
 	struct kontor_frame_memory header_memory;         /* of its header, plugin and method */
 	zmq_msg_t route_frame, header_frame, spare_frame; /* of the message that is being received */
 	kontor_writer *body_writer;
-	struct fault_filter *faults; /* NULL: none are configured */
-	int64_t now_us;              /* monotonic_us() when the loop woke, or sent its last reply */
-	bool uid_proven;             /* libzmq tells the peer's uid as front_identity.c reads it */
+	struct connection_marks marks; /* the guard of connections has it made */
+	struct fault_filter *faults;   /* NULL: none are configured */
+	int64_t now_us;                /* monotonic_us() when the loop woke, or sent its last reply */
+	bool uid_proven;               /* libzmq tells the peer's uid as front_identity.c reads it */
 	bool ended;
 	int64_t expired_ms;          /* when front_expire() ran last */
 	_Atomic size_t outstanding;  /* exchanges that wait or run */

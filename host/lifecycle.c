@@ -8,9 +8,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "connection_guard.h"
 #include "crash.h"
 #include "front.h"
 #include "housekeeping.h"
@@ -59,6 +61,19 @@ static void let_io_wait_its_turn(void *zmq)
 		zmq_ctx_set(zmq, ZMQ_THREAD_SCHED_POLICY, SCHED_BATCH);
 }
 
+/* Each connection takes a descriptor, and one more while the guard looks at it; an accept() that finds none left is
+ * tried again at once, for ever. The soft limit is low for programs that use select(2), which nobody here does. */
+static void allow_many_connections(void)
+{
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		kontor_log(KONTOR_LOG_WARNING, "the limit of open files stays as it was", "error=%s",
+			   KONTOR_QUOTED(strerror(errno)));
+}
+
 static int start_messages(struct unit *unit, struct kontor_error *err)
 {
 	unit->verdicts = verdicts_new();
@@ -70,6 +85,7 @@ static int start_messages(struct unit *unit, struct kontor_error *err)
 	zmq_ctx_set(unit->zmq, ZMQ_BLOCKY, 0); /* an exit never waits for messages that nobody takes */
 	zmq_ctx_set(unit->zmq, ZMQ_MAX_SOCKETS, SOCKETS_LIMIT);
 	let_io_wait_its_turn(unit->zmq);
+	allow_many_connections();
 	return unit_client_open(unit, err);
 }
 
@@ -222,6 +238,7 @@ static const struct stage {
 	 housekeeping_stop},                      /* leases: before the first step, until after the last */
 	{"network", network_start, network_stop}, /* who judges keys is there before anything listens */
 	{"front", front_start, stop_front},
+	{"guard", connection_guard_start, connection_guard_stop},
 	{"plugins", start_plugins, stop_plugins},
 	{"workers", start_workers, stop_workers},
 	{"lanes", start_lanes, lanes_stop},

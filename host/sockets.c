@@ -10,7 +10,10 @@
 
 #define HANDSHAKE_MS 5000
 #define HIGH_WATER_MARK 1000 /* messages per peer; what really bounds the work are the pools' queues */
-#define KEEPALIVE_IDLE_S 30  /* a peer behind a cable that was pulled is dropped after a minute, not after two hours */
+/* Beyond it libzmq drops the connection without a word, so what is a little too big comes in and is answered TOO_BIG.
+ */
+#define ANSWERED_FRAME_LIMIT (2 * KONTOR_FRAME_LIMIT)
+#define KEEPALIVE_IDLE_S 30 /* a peer behind a cable that was pulled is dropped after a minute, not after two hours */
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_COUNT 3
 #define RETRANSMIT_MS 10000
@@ -35,7 +38,7 @@ void *socket_open(void *zmq, int type)
 	set_int(socket, ZMQ_LINGER, 0);
 	if (type == ZMQ_ROUTER)
 		set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
-	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &(int64_t){KONTOR_FRAME_LIMIT}, sizeof(int64_t));
+	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &(int64_t){ANSWERED_FRAME_LIMIT}, sizeof(int64_t));
 	set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
 	set_int(socket, ZMQ_SNDHWM, HIGH_WATER_MARK);
 	set_int(socket, ZMQ_RCVHWM, HIGH_WATER_MARK);

@@ -34,6 +34,11 @@ static const struct kontor_conf_row option_rows[] = {
 	 false},
 	{"start_timeout", KONTOR_CONF_DURATION, OPTION(start_timeout_ms), "0", 0, INT64_C(86400000), NULL,
 	 "how long a start waits for the database; 0: for ever", false},
+	{"connection_memory", KONTOR_CONF_SIZE, OPTION(connection_memory), "64MiB", 16777216, INT64_C(68719476736),
+	 NULL,
+	 "how much the process may grow before a connection is closed that sends a message without an end, or does not "
+	 "read its replies",
+	 false},
 	{"drain_timeout", KONTOR_CONF_DURATION, OPTION(drain_timeout_ms), "20s", 0, INT64_C(3600000), NULL,
 	 "how long a stop waits for running work before it gives up", true},
 };

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one peer may send, or not read: the unit stays small, says why, and goes on with all others."""
+import os
+import resource
+import threading
+import time
+import unittest
+
+from scenario import BUILD, Failure, Service
+from probe_unit import ProbeUnit, need_database
+from zmtp_peer import MORE, Peer, connect, frame
+
+import msgpack
+
+MIB = 1 << 20
+LIMIT_MIB = 32                      # connection_memory of these tests
+SLACK_MIB = 96                      # what comes in between two looks, on a slow machine
+CONNECTIONS = 1000
+HANDSHAKE_SECONDS = 5
+BAD_REQUEST, TOO_BIG = -1, -4
+SANITIZED = "KONTOR_SANITIZE:STRING=\n" not in (BUILD / "CMakeCache.txt").read_text()
+
+
+def request(method, number=1, **arguments):
+    return msgpack.packb([1, 1, number, method]), msgpack.packb(arguments)
+
+
+class Hostile(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+
+    def setUp(self):
+        self.unit = ProbeUnit(f"connection_memory = {LIMIT_MIB}MiB\n").__enter__()
+        self.addCleanup(self.unit.__exit__, None, None, None)
+        self.service = Service(self.unit.endpoint)
+        self.addCleanup(self.service.close)
+        self.service.call("kontor.ping")
+
+    def status(self):
+        return self.service.call("kontor.status")
+
+    def await_counter(self, name, least, seconds=60):
+        until = time.monotonic() + seconds
+        while (value := self.status()["counters"][name]) < least:
+            self.assertLess(time.monotonic(), until, f"{name} is {value}\n{self.unit.log()}")
+            time.sleep(0.05)
+        return value
+
+    def flood(self, size, total=20 * LIMIT_MIB * MIB):
+        """Frames of a message that does not end; returns MiB until the unit closed the connection, and the most memory that it had."""
+        peer, sent, peak = Peer(self.unit.endpoint), 0, 0
+        piece = frame(bytes(size), MORE) * max(1, 65536 // size)
+        try:
+            while sent < total:
+                peer.socket.sendall(piece)
+                sent += len(piece)
+                peak = max(peak, self.unit.resident_kib() // 1024)
+        except OSError:
+            return sent // MIB, peak
+        finally:
+            peer.close()
+        self.fail(f"{sent // MIB} MiB of one message were taken; memory: {peak} MiB\n{self.unit.log()}")
+
+    def test_a_message_without_an_end_is_cut_off_and_its_memory_comes_back(self):
+        before = self.unit.resident_kib() // 1024
+        for number, size in enumerate((MIB, 65536, 100), 1):
+            sent, peak = self.flood(size)
+            self.assertLess(peak - before, LIMIT_MIB + SLACK_MIB, f"frames of {size} bytes, {sent} MiB sent")
+            self.assertEqual(self.await_counter("connections_cut", number), number)
+            self.assertEqual(self.unit.log().count('reason="a message without an end"'), number)
+            self.assertIn(f"uid={os.getuid()} pid={os.getpid()} ", self.unit.log())
+            if not SANITIZED:                                       # a sanitizer keeps what was freed for a while
+                until = time.monotonic() + 20
+                while self.unit.resident_kib() // 1024 > before + LIMIT_MIB // 2:
+                    self.assertLess(time.monotonic(), until, "the memory did not come back")
+                    time.sleep(0.05)
+
+    def test_callers_with_large_or_slow_messages_are_left_alone_while_another_one_is_cut_off(self):
+        ended, failures, answers = threading.Event(), [], {"large": 0, "slow": 0}
+
+        def large():
+            with Service(self.unit.endpoint) as service:
+                while not ended.is_set():
+                    try:
+                        service.call("probe.who", x=bytes(4 * MIB - 100))
+                    except Failure as failure:                      # an argument that it does not know: read as a whole
+                        answers["large"] += failure.code == BAD_REQUEST
+
+        def slow():
+            header, body = request("probe.wait", ms=0)
+            data = frame(header, MORE) + frame(body)
+            data += frame(header, MORE) + frame(msgpack.packb({"x": bytes(MIB)}))
+            with Peer(self.unit.endpoint) as peer:
+                while not ended.is_set():
+                    for start in range(0, len(data), len(data) // 50):
+                        peer.socket.sendall(data[start:start + len(data) // 50])
+                        time.sleep(0.02)
+                    answers["slow"] += len(peer.receive()) == 2 and len(peer.receive()) == 2
+
+        def guarded(function):
+            try:
+                function()
+            except Exception as failure:  # pylint: disable=broad-except
+                failures.append(failure)
+        threads = [threading.Thread(target=guarded, args=(function,)) for function in (large, slow)]
+        for thread in threads:
+            thread.start()
+        for _ in range(2):
+            self.flood(65536)
+        before = dict(answers)
+        until = time.monotonic() + 60
+        while any(answers[who] < before[who] + 2 for who in answers) and time.monotonic() < until and not failures:
+            time.sleep(0.05)
+        ended.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [], self.unit.log())
+        self.assertTrue(all(answers[who] >= before[who] + 2 for who in answers), (before, answers))
+        self.assertEqual(self.status()["counters"]["connections_cut"], 2)
+
+    def test_callers_that_read_no_replies_are_cut_off(self):
+        header, body = request("kontor.methods")
+        with Peer(self.unit.endpoint) as peer:
+            peer.send(header, body)
+            size = len(peer.receive()[1])
+        count = min(4000, 2 * LIMIT_MIB * MIB // size)              # libzmq keeps at most 4000 for each
+        peers = [Peer(self.unit.endpoint) for _ in range(3 * LIMIT_MIB * MIB // size // count)]
+        message = frame(header, MORE) + frame(body)
+        for peer in peers:
+            self.addCleanup(peer.close)
+            for _ in range(count // 50):
+                peer.socket.sendall(message * 50)
+        self.await_counter("connections_cut", 1)
+        self.assertIn('reason="replies that are not read"', self.unit.log())
+        self.assertNotIn("without an end", self.unit.log())
+
+    def test_a_frame_of_5_mib_is_answered_and_one_of_9_mib_ends_the_connection_alone(self):
+        with Peer(self.unit.endpoint) as peer:
+            header, _ = request("probe.who", 77)
+            peer.send(header, bytes(5 * MIB))
+            answer, error = map(msgpack.unpackb, peer.receive())
+            self.assertEqual((answer[1:3], error["code"]), ([3, 77], TOO_BIG))
+            self.assertIn(str(5 * MIB), error["message"])
+            with self.assertRaises(OSError):
+                peer.send(header, bytes(9 * MIB))
+                peer.receive()
+        self.assertEqual(self.status()["state"], "ready")
+
+    def test_deep_and_huge_values_are_refused(self):
+        deep, wide = b"\x91" * 100000 + b"\xc0", (b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xc9\xff\xff\xff\xff\x01")
+        maps = b"\x81\xa1a" * 100000 + b"\xc0"
+        before = self.unit.resident_kib()
+        with Peer(self.unit.endpoint) as peer:
+            for value in (deep, maps, *wide, *(b"\x81\xa2ms" + value for value in wide)):
+                for frames in ((value, b"\x80"), (request("probe.wait")[0], value)):
+                    peer.send(*frames)
+                    answer, error = map(msgpack.unpackb, peer.receive())
+                    self.assertEqual((answer[1], error["code"]), (3, BAD_REQUEST), value[:9])
+        if not SANITIZED:
+            self.assertLess(self.unit.resident_kib() - before, 16 * 1024)
+
+    def test_garbage_and_a_thousand_connections_that_say_nothing(self):
+        for garbage in (b"GET / HTTP/1.1\r\n\r\n", bytes(64), os.urandom(4096), b"\xff" + bytes(8) + b"\x7f\x03" + b"\xff" * 200):
+            with connect(self.unit.endpoint) as connection:
+                try:
+                    connection.sendall(garbage)
+                except OSError:
+                    pass                                            # refused before all of it was sent
+        silent = [connect(self.unit.endpoint) for _ in range(CONNECTIONS)]
+        begun = time.monotonic()
+        trickle, shaken = silent[:10], []
+        try:
+            for letter in b"\xff" + bytes(8) + b"\x7f":             # a handshake that takes its time
+                for connection in trickle:
+                    try:
+                        connection.sendall(bytes([letter]))
+                    except OSError:
+                        pass
+                self.assertEqual(self.service.call("kontor.ping")["state"], "ready")
+                time.sleep(0.1)
+            shaken += [Peer(self.unit.endpoint) for _ in range(100)]    # others get in meanwhile
+            for connection in silent:
+                connection.settimeout(60)
+                while connection.recv(100):                         # the unit's greeting, then the end
+                    pass
+            self.assertGreater(time.monotonic() - begun, HANDSHAKE_SECONDS - 1)
+            shaken[50].send(*request("kontor.ping"))
+            self.assertEqual(msgpack.unpackb(shaken[50].receive()[0])[1], 2)
+        finally:
+            for connection in (*silent, *shaken):
+                connection.close()
+        self.assertEqual(self.status()["counters"]["connections_cut"], 0)
+
+    def tearDown(self):
+        self.assertEqual(self.unit.stop(), 0, self.unit.log())
+
+
+if __name__ == "__main__":
+    need_database()
+    unittest.main(verbosity=2)

@@ -102,7 +102,8 @@ static void synchronous_slice(struct side *side, const struct bench_frames *requ
 	side->slow_us = samples[count * 99 / 100];
 }
 
-/* Takes all replies that are there, then fills the window again. */
+/* Takes all replies that are there, then fills the window again, also when that was all of them: a slice that ended
+ * there would be over after a few windows. */
 static void pipelined_slice(struct side *side, const struct bench_frames *request, uint64_t window)
 {
 	struct bench_frames reply;
@@ -116,7 +117,7 @@ static void pipelined_slice(struct side *side, const struct bench_frames *reques
 			count++;
 		}
 		now = bench_now();
-	} while (in_flight > 0);
+	} while (in_flight > 0 || now - start < 1.0);
 	side->rate = (double)count / (now - start);
 }
 

@@ -42,7 +42,7 @@ const struct namespace *namespaces_find(const struct namespaces *set, const char
 {
 	size_t len = atomic_load_explicit(&set->len, memory_order_acquire);
 	for (size_t i = 0; i < len; i++)
-		if (strcmp(set->entries[i].name, name) == 0)
+		if (set->entries[i].name[0] == name[0] && strcmp(set->entries[i].name, name) == 0)
 			return &set->entries[i];
 	return NULL;
 }

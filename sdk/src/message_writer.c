@@ -19,6 +19,7 @@
 #define FIX_LIMIT 15u
 #define FIX_STRING 0xA0u /* and the length, up to 31 bytes */
 #define FIX_STRING_LIMIT 31u
+#define INTEGER_SIZE 9u  /* the longest form: a type byte and 64 bits */
 #define SHORT_BYTES 512u /* contents up to this long are moved, to give their container the short header */
 #define FIRST_SIZE ((size_t)1024)
 
@@ -72,7 +73,8 @@ static void remember(kontor_writer *w, enum writer_fault fault)
 		w->fault = fault;
 }
 
-static bool grow(kontor_writer *w, size_t size)
+/* Rare: kept out of the functions that are called for each value. */
+static __attribute__((noinline, cold)) bool grow(kontor_writer *w, size_t size)
 {
 	size_t room = w->buffer.alloc ? w->buffer.alloc : FIRST_SIZE;
 	while (room - w->buffer.size < size) {
@@ -88,20 +90,18 @@ static bool grow(kontor_writer *w, size_t size)
 	return true;
 }
 
-/* Where `size` more bytes go, which the buffer then has; NULL when out of memory, which is remembered. */
-static unsigned char *append(kontor_writer *w, size_t size)
+/* Where the next bytes go, with room for `size`; NULL when out of memory, which is remembered. */
+static inline unsigned char *make_room(kontor_writer *w, size_t size)
 {
 	if (w->buffer.alloc - w->buffer.size < size && !grow(w, size)) {
 		remember(w, WRITER_NO_MEMORY);
 		return NULL;
 	}
-	unsigned char *at = (unsigned char *)w->buffer.data + w->buffer.size;
-	w->buffer.size += size;
-	return at;
+	return (unsigned char *)w->buffer.data + w->buffer.size;
 }
 
 /* Called before each value: counts it in the container that it goes into. */
-static bool begin_value(kontor_writer *w)
+static inline bool begin_value(kontor_writer *w)
 {
 	if (w->fault != WRITER_FINE)
 		return false;
@@ -125,12 +125,12 @@ static void open_container(kontor_writer *w, bool map)
 		remember(w, WRITER_TOO_DEEP);
 		return;
 	}
-	size_t position = w->buffer.size;
-	unsigned char *header = append(w, HEADER_SIZE);
+	unsigned char *header = make_room(w, HEADER_SIZE);
 	if (!header)
 		return;
 	header[0] = map ? TYPE_MAP_32 : TYPE_ARRAY_32;
-	w->open[w->open_len++] = (struct open_container){position, 0, map};
+	w->open[w->open_len++] = (struct open_container){w->buffer.size, 0, map};
+	w->buffer.size += HEADER_SIZE;
 }
 
 void kontor_write_map(kontor_writer *w)
@@ -170,26 +170,80 @@ void kontor_write_end(kontor_writer *w)
 	w->buffer.size -= HEADER_SIZE - 1;
 }
 
+static inline void put_big_endian(unsigned char *at, uint64_t value)
+{
+	value = htobe64(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+static inline void write_uint(kontor_writer *w, uint64_t value)
+{
+	unsigned char *at = begin_value(w) ? make_room(w, INTEGER_SIZE) : NULL;
+	if (!at)
+		return;
+	if (value < 0x80) { /* the type byte is the value itself */
+		at[0] = (unsigned char)value;
+		w->buffer.size++;
+		return;
+	}
+	unsigned log = value <= UINT8_MAX ? 0 : value <= UINT16_MAX ? 1 : value <= UINT32_MAX ? 2 : 3;
+	unsigned bytes = 1u << log;
+	at[0] = (unsigned char)(0xCC + log);               /* uint 8, 16, 32, 64 */
+	put_big_endian(at + 1, value << (64 - 8 * bytes)); /* what is beyond `bytes` is written over by what follows */
+	w->buffer.size += 1 + bytes;
+}
+
+static __attribute__((noinline)) void write_long_text(kontor_writer *w, struct kontor_text value)
+{
+	if (begin_value(w))
+		end_value(w, msgpack_pack_str_with_body(&w->packer, value.data, value.size));
+}
+
+static inline void write_text(kontor_writer *w, struct kontor_text value)
+{
+	if (value.size > FIX_STRING_LIMIT) {
+		write_long_text(w, value);
+		return;
+	}
+	if (!begin_value(w))
+		return;
+	unsigned char *at = make_room(w, 1 + value.size);
+	if (!at)
+		return;
+	at[0] = (unsigned char)(FIX_STRING | value.size);
+	memcpy(at + 1, value.data, value.size);
+	w->buffer.size += 1 + value.size;
+}
+
+/* Keys are short: they are copied while their end is looked for. */
+static inline void write_key(kontor_writer *w, const char *key)
+{
+	unsigned char *at = w->fault == WRITER_FINE ? make_room(w, 1 + FIX_STRING_LIMIT) : NULL;
+	if (!at)
+		return;
+	size_t size = 0;
+	for (; size < FIX_STRING_LIMIT && key[size]; size++)
+		at[1 + size] = (unsigned char)key[size];
+	if (key[size]) {
+		write_long_text(w, kontor_text_of(key));
+		return;
+	}
+	at[0] = (unsigned char)(FIX_STRING | size);
+	w->buffer.size += 1 + size;
+	begin_value(w);
+}
+
 void kontor_write_int(kontor_writer *w, int64_t value)
 {
 	if (value >= 0)
-		kontor_write_uint(w, (uint64_t)value);
+		write_uint(w, (uint64_t)value);
 	else if (begin_value(w))
 		end_value(w, msgpack_pack_int64(&w->packer, value));
 }
 
 void kontor_write_uint(kontor_writer *w, uint64_t value)
 {
-	if (!begin_value(w))
-		return;
-	unsigned log = value <= UINT8_MAX ? 0 : value <= UINT16_MAX ? 1 : value <= UINT32_MAX ? 2 : 3;
-	unsigned bytes = value < 0x80 ? 0 : 1u << log; /* after the type byte; below 128 it is the value itself */
-	unsigned char *at = append(w, 1 + bytes);
-	if (!at)
-		return;
-	at[0] = (unsigned char)(bytes ? 0xCC + log : value); /* uint 8, 16, 32, 64 */
-	uint64_t big_endian = htobe64(value);
-	memcpy(at + 1, (const char *)&big_endian + sizeof(big_endian) - bytes, bytes);
+	write_uint(w, value);
 }
 
 void kontor_write_bool(kontor_writer *w, bool value)
@@ -211,19 +265,10 @@ void kontor_write_string(kontor_writer *w, const char *value)
 
 void kontor_write_text(kontor_writer *w, struct kontor_text value)
 {
-	if (!value.data) {
+	if (value.data)
+		write_text(w, value);
+	else
 		kontor_write_nil(w);
-	} else if (!begin_value(w)) {
-		return;
-	} else if (value.size > FIX_STRING_LIMIT) {
-		end_value(w, msgpack_pack_str_with_body(&w->packer, value.data, value.size));
-	} else {
-		unsigned char *at = append(w, 1 + value.size);
-		if (!at)
-			return;
-		at[0] = (unsigned char)(FIX_STRING | value.size);
-		memcpy(at + 1, value.data, value.size);
-	}
 }
 
 void kontor_write_bytes(kontor_writer *w, const void *data, size_t size)
@@ -242,55 +287,55 @@ void kontor_write_object(kontor_writer *w, const msgpack_object *value)
 
 void kontor_put_map(kontor_writer *w, const char *key)
 {
-	kontor_write_string(w, key);
+	write_key(w, key);
 	kontor_write_map(w);
 }
 
 void kontor_put_array(kontor_writer *w, const char *key)
 {
-	kontor_write_string(w, key);
+	write_key(w, key);
 	kontor_write_array(w);
 }
 
 void kontor_put_int(kontor_writer *w, const char *key, int64_t value)
 {
-	kontor_write_string(w, key);
+	write_key(w, key);
 	kontor_write_int(w, value);
 }
 
 void kontor_put_uint(kontor_writer *w, const char *key, uint64_t value)
 {
-	kontor_write_string(w, key);
-	kontor_write_uint(w, value);
+	write_key(w, key);
+	write_uint(w, value);
 }
 
 void kontor_put_bool(kontor_writer *w, const char *key, bool value)
 {
-	kontor_write_string(w, key);
+	write_key(w, key);
 	kontor_write_bool(w, value);
 }
 
 void kontor_put_string(kontor_writer *w, const char *key, const char *value)
 {
-	kontor_write_string(w, key);
+	write_key(w, key);
 	kontor_write_string(w, value);
 }
 
 void kontor_put_text(kontor_writer *w, const char *key, struct kontor_text value)
 {
-	kontor_write_string(w, key);
+	write_key(w, key);
 	kontor_write_text(w, value);
 }
 
 void kontor_put_bytes(kontor_writer *w, const char *key, const void *data, size_t size)
 {
-	kontor_write_string(w, key);
+	write_key(w, key);
 	kontor_write_bytes(w, data, size);
 }
 
 void kontor_put_object(kontor_writer *w, const char *key, const msgpack_object *value)
 {
-	kontor_write_string(w, key);
+	write_key(w, key);
 	kontor_write_object(w, value);
 }
 

@@ -17,8 +17,10 @@
 
 static _Atomic int log_level = KONTOR_LOG_INFO;
 static char log_unit[UNIT_SIZE];
-static _Thread_local const char *thread_plugin;
-static _Thread_local unsigned long long thread_request;
+/* Set twice for each request: initial-exec saves the calls that find a library's thread-local variables. */
+#define PER_THREAD static _Thread_local __attribute__((tls_model("initial-exec")))
+PER_THREAD const char *thread_plugin;
+PER_THREAD unsigned long long thread_request;
 
 void kontor_log_setup(enum kontor_log_level level, const char *unit)
 {

@@ -324,10 +324,14 @@ int kontor_request_run(kontor_request *r, const void **ret_data, size_t *ret_siz
 
 /* ---- inside a handler -------------------------------------------------------------------------------------------- */
 
-/* Asking for what the table does not have is a bug of the plugin that no caller can cause. */
+/* Asking for what the table does not have is a bug of the plugin that no caller can cause. A plugin's equal constants
+ * are mostly one string, which needs no comparing. */
 static const struct kontor_arg_value *find_value(const kontor_request *r, const char *name, unsigned types)
 {
 	const struct kontor_method *method = r->options.method;
+	for (size_t i = 0; i < method->args_len; i++)
+		if (method->args[i].name == name && (types & 1u << method->args[i].type))
+			return &r->values[i];
 	for (size_t i = 0; i < method->args_len; i++)
 		if (strcmp(method->args[i].name, name) == 0 && (types & 1u << method->args[i].type))
 			return &r->values[i];

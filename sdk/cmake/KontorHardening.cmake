@@ -3,7 +3,9 @@
 add_library(kontor_hardening INTERFACE)
 target_compile_options(kontor_hardening INTERFACE
     -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wpointer-arith
-    -Wwrite-strings -Wno-missing-field-initializers)
+    -Wwrite-strings -Wno-missing-field-initializers
+    # Calls between the libraries go through a table that is read-only after the start, without a stub for each.
+    -fno-plt -fno-semantic-interposition)
 target_compile_definitions(kontor_hardening INTERFACE _GNU_SOURCE KONTOR_VERSION="${PROJECT_VERSION}")
 if(KONTOR_WERROR)
     target_compile_options(kontor_hardening INTERFACE -Werror)

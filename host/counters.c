@@ -28,16 +28,11 @@ static const struct {
 	[COUNTER_CONNECTIONS_CUT] = {"connections_cut", "connections closed for the memory that they took"},
 };
 
-static _Atomic uint64_t values[COUNTERS];
-
-void counter_add(enum counter counter)
-{
-	atomic_fetch_add_explicit(&values[counter], 1, memory_order_relaxed);
-}
+_Atomic uint64_t counter_values[COUNTERS];
 
 uint64_t counter_read(enum counter counter)
 {
-	return atomic_load_explicit(&values[counter], memory_order_relaxed);
+	return atomic_load_explicit(&counter_values[counter], memory_order_relaxed);
 }
 
 void counters_put(kontor_writer *w, int with_help)

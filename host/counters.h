@@ -5,6 +5,7 @@
 #ifndef KONTORD_COUNTERS_H
 #define KONTORD_COUNTERS_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "kontor/message.h"
@@ -20,7 +21,7 @@ enum counter {
 	COUNTER_PINGS,
 	COUNTER_BAD_MESSAGES,
 	COUNTER_FAULTS,
-	COUNTER_REPLIES_DROPPED,
+	COUNTER_REPLIES_DROPPED, /* up to here the front thread alone adds, from here on any thread */
 	COUNTER_CONNECTIONS,
 	COUNTER_ADMITTED,
 	COUNTER_KEYS_REFUSED,
@@ -30,7 +31,18 @@ enum counter {
 	COUNTERS,
 };
 
-void counter_add(enum counter counter);
+extern _Atomic uint64_t counter_values[COUNTERS];
+
+/* Locked instructions, several for a request, would cost more than all else that the front does in its own memory. */
+static inline void counter_add(enum counter counter)
+{
+	_Atomic uint64_t *value = &counter_values[counter];
+	if (counter > COUNTER_REPLIES_DROPPED)
+		atomic_fetch_add_explicit(value, 1, memory_order_relaxed);
+	else
+		atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + 1,
+				      memory_order_relaxed);
+}
 uint64_t counter_read(enum counter counter);
 /* Puts {name: value} under "counters", and {name: help} under "counters_help" when asked for. */
 void counters_put(kontor_writer *w, int with_help);

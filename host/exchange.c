@@ -21,6 +21,7 @@ struct exchange *exchange_new(void)
 {
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 	if (exchange) {
+		zmq_msg_init(&exchange->caller.route);
 		zmq_msg_init(&exchange->body);
 		zmq_msg_init(&exchange->result);
 	}
@@ -30,6 +31,7 @@ struct exchange *exchange_new(void)
 struct exchange *exchange_free(struct exchange *exchange)
 {
 	if (exchange) {
+		zmq_msg_close(&exchange->caller.route);
 		zmq_msg_close(&exchange->body);
 		zmq_msg_close(&exchange->result);
 		free(exchange);

@@ -13,8 +13,6 @@
 #include "request.h"
 #include "unit.h"
 
-#define ROUTE_LIMIT 256 /* bytes: a routing id has at most 255 */
-
 /* A socket of the front's loop. libzmq tells of what arrives by `fd`, and of each arrival only once: what a receive or
  * a send has seen of it already is told no more. Whoever sends on the socket therefore says that it is to be looked at.
  */
@@ -27,10 +25,9 @@ struct source {
 /* Where a request came from and its reply goes. */
 struct caller {
 	struct source *source;
-	unsigned char route[ROUTE_LIMIT];
-	size_t route_size;
-	bool delimiter; /* a REQ socket: the reply mirrors its empty frame */
-	bool inside;    /* inproc: this unit itself */
+	zmq_msg_t route; /* the routing id; the reply takes it away */
+	bool delimiter;  /* a REQ socket: the reply mirrors its empty frame */
+	bool inside;     /* inproc: this unit itself */
 };
 
 struct pool;

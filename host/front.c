@@ -40,12 +40,18 @@ struct task {
 
 #define FRAMES 2 /* a request is a header and a body, perhaps behind an empty delimiter */
 
-static bool receive_frame(struct source *source, zmq_msg_t *frame, bool *ret_more)
+/* Returns the frame's size; negative: zmq_errno(). */
+static int receive_frame(struct source *source, zmq_msg_t *frame, bool *ret_more)
 {
-	if (zmq_msg_recv(frame, source->socket, ZMQ_DONTWAIT) < 0)
-		return false;
-	*ret_more = zmq_msg_more(frame);
-	return true;
+	int size = zmq_msg_recv(frame, source->socket, ZMQ_DONTWAIT);
+	*ret_more = size >= 0 && zmq_msg_more(frame);
+	return size;
+}
+
+static void drop_body(struct exchange *exchange)
+{
+	zmq_msg_close(&exchange->body);
+	zmq_msg_init(&exchange->body);
 }
 
 /* Into the inline exchange and the header frame; *ret_frames beyond FRAMES were dropped. False when the socket has
@@ -54,27 +60,25 @@ static bool receive(struct front *front, struct source *source, size_t *ret_fram
 {
 	struct exchange *exchange = front->inline_exchange;
 	struct caller *caller = &exchange->caller;
-	bool more;
-	if (!receive_frame(source, &front->route_frame, &more))
+	bool more = true; /* a ROUTER puts the route in front of something */
+	if (zmq_msg_recv(&caller->route, source->socket, ZMQ_DONTWAIT) < 0)
 		return false;
 	caller->source = source;
 	caller->inside = source == &front->inside;
 	caller->delimiter = false;
-	caller->route_size = zmq_msg_size(&front->route_frame);
-	if (caller->route_size < ROUTE_LIMIT)
-		memcpy(caller->route, zmq_msg_data(&front->route_frame), caller->route_size);
-	else
-		caller->route_size = 0;
 	zmq_msg_t *const places[FRAMES] = {&front->header_frame, &exchange->body};
 	size_t frames = 0;
 	while (more) {
 		zmq_msg_t *place = frames < FRAMES ? places[frames] : &front->spare_frame;
-		if (!receive_frame(source, place, &more))
+		int size = receive_frame(source, place, &more);
+		if (size < 0)
 			break;
-		bool delimiter = frames == 0 && !caller->delimiter && more && zmq_msg_size(place) == 0;
+		bool delimiter = size == 0 && frames == 0 && !caller->delimiter && more;
 		caller->delimiter |= delimiter;
 		frames += !delimiter;
 	}
+	if (frames < FRAMES)
+		drop_body(exchange); /* it is that of the message before */
 	*ret_frames = frames;
 	return true;
 }
@@ -158,13 +162,6 @@ static void on_request(struct front *front, struct exchange *exchange, size_t fr
 	}
 }
 
-/* What was received, and is not with a worker. A large one gives its memory back now. */
-static void drop_body(struct exchange *exchange)
-{
-	zmq_msg_close(&exchange->body);
-	zmq_msg_init(&exchange->body);
-}
-
 static void judge(struct front *front, struct exchange *exchange, size_t frames)
 {
 	struct kontor_frame_header *header = &exchange->header;
@@ -192,7 +189,7 @@ static void judge(struct front *front, struct exchange *exchange, size_t frames)
 static void on_message(struct front *front, size_t frames)
 {
 	struct exchange *exchange = front->inline_exchange;
-	if (frames == 0 || !exchange->caller.route_size) {
+	if (frames == 0) {
 		counter_add(COUNTER_BAD_MESSAGES);
 		return;
 	}
@@ -213,16 +210,16 @@ static void drained(struct front *front, struct source *source)
 static void serve_callers(struct front *front, struct source *source)
 {
 	size_t frames;
+	source->unread = true;
 	for (int i = 0; i < BURST; i++) {
 		if (!receive(front, source, &frames)) {
 			drained(front, source);
-			return;
+			break;
 		}
 		connection_completed(&front->marks, &front->header_frame);
 		on_message(front, frames);
-		drop_body(front->inline_exchange);
 	}
-	source->unread = true;
+	drop_body(front->inline_exchange); /* a large one gives its memory back now */
 }
 
 static void serve_workers(struct front *front)
@@ -291,7 +288,8 @@ static void *front_main(void *arg)
 	struct front *front = arg;
 	while (!front->ended) {
 		wait_for_messages(front);
-		front->now_us = monotonic_us();
+		front_read_clock(front);
+		front->unclocked = 0; /* a request that comes alone is told its own time */
 		front->beat_ms = front->now_us / 1000;
 		if (front->workers.unread)
 			serve_workers(front);
@@ -401,11 +399,11 @@ static void free_front(struct front *front)
 	close_socket(front->network.socket);
 	for (size_t i = 0; i < front->unit->plugins_len; i++)
 		free(front->pools[i].idle);
-	zmq_msg_close(&front->route_frame);
 	zmq_msg_close(&front->header_frame);
 	zmq_msg_close(&front->spare_frame);
 	fault_filter_close(front);
 	free(front->marks.completed);
+	zmq_msg_close(&front->identity.message);
 	free(front->methods);
 	kontor_request_free(front->inline_request);
 	exchange_free(front->inline_exchange);
@@ -418,9 +416,9 @@ int front_start(struct unit *unit, struct kontor_error *err)
 	struct front *front = calloc(1, sizeof(*front));
 	if (!front)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the front");
-	zmq_msg_init(&front->route_frame);
 	zmq_msg_init(&front->header_frame);
 	zmq_msg_init(&front->spare_frame);
+	zmq_msg_init(&front->identity.message);
 	front->unit = unit;
 	front->uid_proven = front_identity_proven(unit);
 	front->beat_ms = kontor_monotonic_ms();

@@ -31,6 +31,10 @@ struct pool {
 	uint64_t requests, errors, busy;
 };
 
+/* Of replies that go out together only every so many read the clock, which takes as long as a good part of an inline
+ * method; the first one of a turn always does. So server_us of one among many may be told by another. */
+#define CLOCK_REPLIES 16
+
 /* A method by its full name. */
 struct front_method {
 	char name[KONTOR_METHOD_NAME_SIZE]; /* "settlement.close"; "": an empty place of the table */
@@ -42,6 +46,16 @@ struct front_method {
 
 struct fault_filter;
 
+/* Who called last over a connection from outside; most calls are from where the one before was from. */
+struct front_identity {
+	zmq_msg_t message;    /* of the connection */
+	const char *property; /* of it, that tells who it is: all its messages give this very pointer. NULL: nobody is
+				 remembered */
+	char claim[KONTOR_USER_SIZE]; /* `caller` of its header */
+	const struct unit_config *config;
+	struct kontor_user user;
+};
+
 struct front {
 	struct unit *unit;
 	pthread_t thread;
@@ -52,13 +66,15 @@ struct front {
 	struct front_method *methods;                    /* a hash table, 2^methods_bits places */
 	unsigned methods_bits;
 	kontor_request *inline_request;
-	struct exchange *inline_exchange;                 /* reused, so that an inline method allocates nothing here */
-	struct kontor_frame_memory header_memory;         /* of its header, plugin and method */
-	zmq_msg_t route_frame, header_frame, spare_frame; /* of the message that is being received */
+	struct exchange *inline_exchange;         /* reused, so that an inline method allocates nothing here */
+	struct kontor_frame_memory header_memory; /* of its header, plugin and method */
+	zmq_msg_t header_frame, spare_frame;      /* of the message that is being received */
+	struct front_identity identity;
 	kontor_writer *body_writer;
 	struct connection_marks marks; /* the guard of connections has it made */
 	struct fault_filter *faults;   /* NULL: none are configured */
-	int64_t now_us;                /* monotonic_us() when the loop woke, or sent its last reply */
+	int64_t now_us;                /* monotonic_us() of the loop's turn, or of a reply since */
+	unsigned unclocked;            /* replies since then */
 	bool uid_proven;               /* libzmq tells the peer's uid as front_identity.c reads it */
 	bool ended;
 	int64_t expired_ms;          /* when front_expire() ran last */
@@ -110,7 +126,7 @@ void front_remove_plugin(struct unit *unit, size_t place);
 /* ---- front_identity.c ---- */
 
 /* Who the caller is; DENIED when the header's `caller` may not be believed. */
-int front_identify(const struct front *front, const struct caller *caller, zmq_msg_t *message,
+int front_identify(struct front *front, const struct caller *caller, zmq_msg_t *message,
 		   const struct kontor_frame_header *header, struct kontor_user *ret_user, struct kontor_error *err);
 /* Calls itself over a socket of its own and sees whether libzmq reports our own uid. */
 bool front_identity_proven(struct unit *unit);
@@ -123,7 +139,7 @@ void front_dispatch(struct front *front, struct exchange *exchange);
 void front_worker_ready(struct front *front, unsigned worker, struct exchange *finished);
 /* Answers what waited for a worker until its time was over: while all workers stand still, nobody else would. */
 void front_expire(struct front *front);
-void front_cancel(struct front *front, const struct caller *caller, uint64_t id);
+void front_cancel(struct front *front, struct caller *caller, uint64_t id);
 
 /* ---- front_overload.c: how many requests may wait (docs/adr/009) ---- */
 
@@ -135,9 +151,13 @@ void front_refuses(struct pool *pool, int64_t now_us);
 
 /* ---- front_reply.c ---- */
 
-void front_send_result(struct front *front, const struct exchange *exchange, const void *data, size_t size);
-void front_send_error(struct front *front, const struct exchange *exchange, const struct kontor_error *error);
-void front_send_pong(struct front *front, const struct exchange *exchange);
+/* For a turn that begins, and for times that are to be exact. */
+void front_read_clock(struct front *front);
+/* One answer for each exchange. */
+void front_send_result(struct front *front, struct exchange *exchange, const void *data, size_t size);
+void front_send_message(struct front *front, struct exchange *exchange, zmq_msg_t *body); /* a result; takes it away */
+void front_send_error(struct front *front, struct exchange *exchange, const struct kontor_error *error);
+void front_send_pong(struct front *front, struct exchange *exchange);
 size_t front_queued(const struct front *front);
 size_t front_capacity(const struct front *front);
 

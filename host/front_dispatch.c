@@ -33,7 +33,8 @@ static void run_on(struct front *front, struct pool *pool, unsigned worker, stru
 	exchange->next = pool->running;
 	pool->running = exchange;
 	pool->running_count++;
-	exchange->started_us = front->now_us = monotonic_us();
+	front_read_clock(front);
+	exchange->started_us = front->now_us;
 	front->workers.unread = true;
 	char name[WORKER_NAME_SIZE];
 	int size = worker_name(worker, name);
@@ -140,7 +141,8 @@ static void remove_running(struct pool *pool, struct exchange *exchange)
 static void deliver(struct front *front, struct pool *pool, struct exchange *exchange)
 {
 	remove_running(pool, exchange);
-	int64_t took_us = monotonic_us() - exchange->started_us;
+	front_read_clock(front);
+	int64_t took_us = front->now_us - exchange->started_us;
 	pool->mean_us += (took_us - pool->mean_us) / MEAN_WEIGHT;
 	if (exchange->error.code)
 		pool->errors++;
@@ -149,7 +151,7 @@ static void deliver(struct front *front, struct pool *pool, struct exchange *exc
 	else if (exchange->error.code)
 		front_send_error(front, exchange, &exchange->error);
 	else
-		front_send_result(front, exchange, zmq_msg_data(&exchange->result), zmq_msg_size(&exchange->result));
+		front_send_message(front, exchange, &exchange->result);
 	finish(front, exchange);
 }
 
@@ -182,14 +184,15 @@ void front_expire(struct front *front)
 	}
 }
 
-static bool is_of(const struct exchange *exchange, const struct caller *caller, uint64_t id)
+static bool is_of(struct exchange *exchange, struct caller *caller, uint64_t id)
 {
-	return exchange->header.id == id && exchange->caller.source == caller->source &&
-	       exchange->caller.route_size == caller->route_size &&
-	       memcmp(exchange->caller.route, caller->route, caller->route_size) == 0;
+	zmq_msg_t *own = &exchange->caller.route, *other = &caller->route;
+	size_t size = zmq_msg_size(own);
+	return exchange->header.id == id && exchange->caller.source == caller->source && size == zmq_msg_size(other) &&
+	       memcmp(zmq_msg_data(own), zmq_msg_data(other), size) == 0;
 }
 
-void front_cancel(struct front *front, const struct caller *caller, uint64_t id)
+void front_cancel(struct front *front, struct caller *caller, uint64_t id)
 {
 	for (size_t i = 0; i < front->unit->plugins_len; i++) {
 		struct pool *pool = &front->pools[i];

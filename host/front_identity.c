@@ -16,11 +16,11 @@
 #include "zap.h"
 
 #define SELF_TEST_MS 2000
+#define ADDRESS_PROPERTY "Peer-Address"
 
 /* The uid in a Peer-Address; -1 when there is none. */
-static int64_t peer_uid(zmq_msg_t *message)
+static int64_t peer_uid(const char *address)
 {
-	const char *address = zmq_msg_gets(message, "Peer-Address");
 	uint64_t uid;
 	if (!address || strncmp(address, "localhost:", 10) != 0)
 		return -1;
@@ -71,10 +71,10 @@ static int identify_as(const struct unit_config *config, const struct user_entry
 }
 
 /* By the uid of the process at the other end of an ipc connection. */
-static int find_by_uid(const struct front *front, const struct unit_config *config, zmq_msg_t *message,
-		       const struct user_entry **ret_self, struct kontor_error *err)
+static int find_by_uid(const struct unit_config *config, const char *address, const struct user_entry **ret_self,
+		       struct kontor_error *err)
 {
-	int64_t uid = front->uid_proven ? peer_uid(message) : -1;
+	int64_t uid = peer_uid(address);
 	for (size_t i = 0; i < config->users_len && uid >= 0; i++)
 		if (config->users[i].uid == uid) {
 			*ret_self = &config->users[i];
@@ -87,10 +87,9 @@ static int find_by_uid(const struct front *front, const struct unit_config *conf
 }
 
 /* By the key that the ZAP handler let in. It may be gone by now. */
-static int find_by_key(const struct unit_config *config, zmq_msg_t *message, const struct user_entry **ret_self,
+static int find_by_key(const struct unit_config *config, const char *key, const struct user_entry **ret_self,
 		       struct kontor_error *err)
 {
-	const char *key = zmq_msg_gets(message, ZAP_KEY_PROPERTY);
 	if (!key)
 		return kontor_fail(err, KONTOR_E_DENIED, "this connection does not tell who calls");
 	*ret_self = unit_config_key_user(config, key);
@@ -102,28 +101,61 @@ static int find_by_key(const struct unit_config *config, zmq_msg_t *message, con
 				   : "is no user's any more: add it to the user's keys in users.conf");
 }
 
-int front_identify(const struct front *front, const struct caller *caller, zmq_msg_t *message,
+static int become_caller(const struct unit_config *config, const struct user_entry *self, const char *claim,
+			 struct kontor_user *user, struct kontor_error *err)
+{
+	if (self->roles & KONTOR_ROLE_UNIT) {
+		identify_unit(config, self->name, self->roles, claim, user);
+		return 0;
+	}
+	if (claim[0] && strcmp(claim, self->name) != 0)
+		return identify_as(config, self, claim, user, err);
+	become(user, self->name, self->roles, true);
+	return 0;
+}
+
+_Static_assert(sizeof(((struct front_identity *)0)->claim) >= sizeof(((struct kontor_frame_header *)0)->caller),
+	       "any caller of a header can be remembered");
+
+/* The message is kept because it keeps its property where it is: no other connection's can come to lie there. A routing
+ * id would not do: a peer chooses it, also one that was another's. */
+static void remember(struct front_identity *identity, zmq_msg_t *message, const char *property, const char *claim,
+		     const struct unit_config *config, const struct kontor_user *user)
+{
+	if (zmq_msg_copy(&identity->message, message) < 0)
+		property = NULL;
+	identity->property = property;
+	identity->config = config;
+	identity->user = *user;
+	memcpy(identity->claim, claim, strlen(claim) + 1);
+}
+
+int front_identify(struct front *front, const struct caller *caller, zmq_msg_t *message,
 		   const struct kontor_frame_header *header, struct kontor_user *user, struct kontor_error *err)
 {
 	const struct unit_config *config = front->unit->config;
-	const struct user_entry *self = NULL;
-	become(user, "", 0, false);
+	struct front_identity *identity = &front->identity;
 	if (caller->inside) {
 		identify_unit(config, front->unit->args->unit, KONTOR_ROLE_UNIT, header->caller, user);
 		return 0;
 	}
-	int rc = caller->source == &front->network ? find_by_key(config, message, &self, err)
-						   : find_by_uid(front, config, message, &self, err);
-	if (rc)
-		return rc;
-	if (self->roles & KONTOR_ROLE_UNIT) {
-		identify_unit(config, self->name, self->roles, header->caller, user);
+	bool network = caller->source == &front->network;
+	const char *property = network             ? zmq_msg_gets(message, ZAP_KEY_PROPERTY)
+			       : front->uid_proven ? zmq_msg_gets(message, ADDRESS_PROPERTY)
+						   : NULL;
+	if (property && property == identity->property && config == identity->config &&
+	    strcmp(header->caller, identity->claim) == 0) {
+		*user = identity->user;
 		return 0;
 	}
-	if (header->caller[0] && strcmp(header->caller, self->name) != 0)
-		return identify_as(config, self, header->caller, user, err);
-	become(user, self->name, self->roles, true);
-	return 0;
+	const struct user_entry *self = NULL;
+	become(user, "", 0, false);
+	int rc = network ? find_by_key(config, property, &self, err) : find_by_uid(config, property, &self, err);
+	if (rc == 0)
+		rc = become_caller(config, self, header->caller, user, err);
+	if (rc == 0 && property)
+		remember(identity, message, property, header->caller, config, user);
+	return rc;
 }
 
 /* One message from a DEALER to a ROUTER of our own. */
@@ -138,7 +170,7 @@ static bool own_uid_arrives(void *router, void *dealer, const char *endpoint)
 	zmq_msg_init(&route);
 	zmq_msg_init(&message);
 	bool proven = zmq_msg_recv(&route, router, 0) >= 0 && zmq_msg_recv(&message, router, 0) >= 0 &&
-		      peer_uid(&message) == (int64_t)geteuid();
+		      peer_uid(zmq_msg_gets(&message, ADDRESS_PROPERTY)) == (int64_t)geteuid();
 	zmq_msg_close(&route);
 	zmq_msg_close(&message);
 	return proven;

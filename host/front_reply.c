@@ -8,41 +8,66 @@
 #include "frame.h"
 #include "front.h"
 
-static bool send_frame(void *socket, const void *data, size_t size, int more)
+void front_read_clock(struct front *front)
 {
-	if (zmq_send(socket, data, size, ZMQ_DONTWAIT | more) >= 0)
+	front->now_us = monotonic_us();
+	front->unclocked = 1;
+}
+
+static bool sent(int rc)
+{
+	if (rc >= 0)
 		return true;
 	counter_add(COUNTER_REPLIES_DROPPED); /* EHOSTUNREACH: gone; EAGAIN: its queue is full */
 	return false;
 }
 
-static void send_answer(struct front *front, const struct exchange *exchange, unsigned kind, const void *body,
-			size_t body_size)
+static bool send_frame(void *socket, const void *data, size_t size, int more)
 {
+	return sent(zmq_send(socket, data, size, ZMQ_DONTWAIT | more));
+}
+
+/* All but the body. */
+static bool send_head(struct front *front, struct exchange *exchange, unsigned kind)
+{
+	struct caller *caller = &exchange->caller;
 	if (exchange->reply_lost)
-		return;
-	const struct caller *caller = &exchange->caller;
+		return false;
 	void *socket = caller->source->socket;
 	unsigned char header[KONTOR_FRAME_ANSWER_SIZE];
-	front->now_us = monotonic_us();
+	if (front->unclocked++ % CLOCK_REPLIES == 0)
+		front_read_clock(front);
 	size_t size = kontor_frame_write_answer(kind, exchange->header.id,
 						(uint32_t)(front->now_us - exchange->received_us), header);
 	caller->source->unread = true;
 	if (caller->source != &front->inside)
 		atomic_store_explicit(&front->answered_us, front->now_us, memory_order_relaxed);
-	if (send_frame(socket, caller->route, caller->route_size, ZMQ_SNDMORE) &&
-	    (!caller->delimiter || send_frame(socket, "", 0, ZMQ_SNDMORE)) &&
-	    send_frame(socket, header, size, ZMQ_SNDMORE))
-		send_frame(socket, body, body_size, 0);
+	return sent(zmq_msg_send(&caller->route, socket, ZMQ_DONTWAIT | ZMQ_SNDMORE)) &&
+	       (!caller->delimiter || send_frame(socket, "", 0, ZMQ_SNDMORE)) &&
+	       send_frame(socket, header, size, ZMQ_SNDMORE);
 }
 
-void front_send_result(struct front *front, const struct exchange *exchange, const void *data, size_t size)
+static void send_answer(struct front *front, struct exchange *exchange, unsigned kind, const void *body,
+			size_t body_size)
+{
+	if (send_head(front, exchange, kind))
+		send_frame(exchange->caller.source->socket, body, body_size, 0);
+}
+
+void front_send_result(struct front *front, struct exchange *exchange, const void *data, size_t size)
 {
 	counter_add(COUNTER_REPLIES);
 	send_answer(front, exchange, KONTOR_FRAME_REPLY, data, size);
 }
 
-void front_send_error(struct front *front, const struct exchange *exchange, const struct kontor_error *error)
+void front_send_message(struct front *front, struct exchange *exchange, zmq_msg_t *body)
+{
+	counter_add(COUNTER_REPLIES);
+	if (send_head(front, exchange, KONTOR_FRAME_REPLY))
+		sent(zmq_msg_send(body, exchange->caller.source->socket, ZMQ_DONTWAIT));
+}
+
+void front_send_error(struct front *front, struct exchange *exchange, const struct kontor_error *error)
 {
 	const void *data;
 	size_t size;
@@ -79,7 +104,7 @@ size_t front_capacity(const struct front *front)
 	return capacity;
 }
 
-void front_send_pong(struct front *front, const struct exchange *exchange)
+void front_send_pong(struct front *front, struct exchange *exchange)
 {
 	const void *data;
 	size_t size;

@@ -182,6 +182,13 @@ class Messages(UnitTest):
         self.caller.socket.send_multipart([msgpack.packb([1, 1, 5, "kontor.ping"])])
         self.assertEqual(self.caller.receive()[0][1], REPLY)
 
+    def test_a_header_alone_does_not_get_the_arguments_of_the_request_before(self):
+        for _ in range(50):
+            self.caller.send("kontor.ping", {"unknown": 1})
+            self.caller.socket.send_multipart([msgpack.packb([1, 1, 5, "kontor.ping"])])
+        kinds = [self.caller.receive()[0][1] for _ in range(100)]
+        self.assertEqual(kinds, [ERROR, REPLY] * 50)
+
     def test_methods_are_listed_with_arguments_but_internal_ones_only_to_units(self):
         rows = {row["name"]: row for row in self.caller.call("kontor.methods")["rows"]}
         self.assertEqual(rows["probe.wait"]["args"][0]["type"], "int")
@@ -307,6 +314,27 @@ class Overload(UnitTest):
         self.assertFalse(self.plugin("probe")["overloaded"])
 
 
+# A process that calls kontor.ping three times with routing id "shared", and prints the answers. libzmq drops who comes
+# with an id before the connection that had it is quite gone.
+SHARING = """
+import sys, msgpack, zmq
+request = [msgpack.packb([1, 1, 7, "kontor.ping", 0, 0, None, None, None]), b"\\x80"]
+for attempt in range(30):
+    socket = zmq.Context.instance().socket(zmq.DEALER)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.ROUTING_ID, b"shared")
+    socket.connect(sys.argv[1])
+    socket.send_multipart(request)
+    if socket.poll(500):
+        break
+    socket.close()
+for more in range(3):
+    body = msgpack.unpackb(socket.recv_multipart()[1])
+    print(body.get("message", body.get("state")))
+    socket.send_multipart(request)
+"""
+
+
 class Identity(UnitTest):
     def test_the_uid_decides_who_calls(self):
         who = self.caller.call("probe.who")
@@ -316,9 +344,29 @@ class Identity(UnitTest):
     def test_a_call_from_inside_comes_as_the_unit(self):
         inside = self.caller.call("probe.who_inside")["inside"]
         self.assertEqual((inside["user"], inside["roles"], inside["verified"]), ("one", 16, True))
+        self.assertEqual(self.caller.call("probe.who")["user"], "me")
+
+    @unittest.skipIf(os.getuid(), "only root can become somebody else")
+    def test_a_routing_id_is_no_identity(self):
+        nobody = 65534
+        for path in self.folder, self.folder / "run":
+            path.chmod(0o755)
+        (self.folder / "run/one.sock").chmod(0o666)
+
+        def answers(uid):
+            done = subprocess.run([sys.executable, "-c", SHARING, self.endpoint], user=uid, group=uid, extra_groups=[],
+                                  text=True, stdout=subprocess.PIPE, check=True, timeout=60)
+            return done.stdout.splitlines()
+        for _ in range(2):                                          # the id goes from one to the other, and back
+            self.assertEqual(answers(0), ["ready"] * 3)
+            refusals = answers(nobody)
+            self.assertEqual(len(refusals), 3)
+            for refusal in refusals:
+                self.assertIn(f"uid {nobody} is no user", refusal)
 
     def test_a_uid_that_is_not_listed_gets_nothing_until_users_conf_names_it(self):
         users = self.folder / "conf/users.conf"
+        self.assertEqual(self.caller.call("probe.who")["user"], "me")
         users.write_text('user "alice" { uid = 4000000000 roles = {"viewer"} }\n')
         self.process.send_signal(signal.SIGHUP)
         self.wait_for_log("configuration read again")

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one peer may send, or not read: the unit stays small, says why, and goes on with all others."""
 import os
+import pathlib
 import resource
+import shutil
+import socket
+import tempfile
 import threading
 import time
 import unittest
@@ -11,6 +15,8 @@ from probe_unit import ProbeUnit, need_database
 from zmtp_peer import MORE, Peer, connect, frame
 
 import msgpack
+import zmq
+import zmq.auth
 
 MIB = 1 << 20
 LIMIT_MIB = 32                      # connection_memory of these tests
@@ -195,6 +201,51 @@ class Hostile(unittest.TestCase):
 
     def tearDown(self):
         self.assertEqual(self.unit.stop(), 0, self.unit.log())
+
+
+class HostileByNetwork(unittest.TestCase):
+    """The same from a machine whose key is known: a client of libzmq, which sends a message only when it has all of it."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kontor-keys-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.endpoint = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        public, self.secret = [path for path in zmq.auth.create_certificates(self.folder, "unit")]
+        os.chmod(self.secret, 0o600)
+        self.server_key = zmq.auth.load_certificate(public)[0]
+        self.pair = zmq.curve_keypair()
+        self.unit = ProbeUnit(f'connection_memory = {LIMIT_MIB}MiB\nbind = {{"{self.endpoint}"}}\nkey_file = "{self.secret}"\n',
+                              f"user \"far\" {{ keys = {{'{self.pair[0].decode()}'}} roles = {{\"operator\"}} }}\n").__enter__()
+        self.addCleanup(self.unit.__exit__, None, None, None)
+
+    def dealer(self):
+        dealer = zmq.Context.instance().socket(zmq.DEALER)
+        self.addCleanup(dealer.close, 0)
+        dealer.linger, dealer.rcvtimeo = 0, 30000
+        dealer.curve_publickey, dealer.curve_secretkey = self.pair
+        dealer.curve_serverkey = self.server_key
+        dealer.connect(self.endpoint)
+        return dealer
+
+    def test_a_message_of_ever_more_frames_is_cut_off(self):
+        good, bad = self.dealer(), self.dealer()
+        for dealer in good, bad:
+            dealer.send_multipart(request("kontor.ping"))
+            self.assertEqual(msgpack.unpackb(dealer.recv_multipart()[0])[1], 2)
+        before = self.unit.resident_kib() // 1024
+        bad.send_multipart([bytes(MIB)] * (8 * LIMIT_MIB))
+        until, peak = time.monotonic() + 60, 0
+        while "a connection was closed" not in self.unit.log():
+            self.assertLess(time.monotonic(), until, self.unit.log())
+            peak = max(peak, self.unit.resident_kib() // 1024)
+        bad.close(0)                                                # it would send it again
+        self.assertLess(peak - before, LIMIT_MIB + SLACK_MIB)
+        self.assertRegex(self.unit.log(), r'address=127\.0\.0\.1:\d+ reason="a message without an end"')
+        good.send_multipart(request("kontor.ping"))
+        self.assertEqual(msgpack.unpackb(good.recv_multipart()[0])[1], 2)
+        self.assertEqual(self.unit.stop(), 0)
 
 
 if __name__ == "__main__":

@@ -22,23 +22,23 @@ def need_database():
 class ProbeUnit:
     """with ProbeUnit('plugin "probe" { workers = 2 }') as unit: ... unit.endpoint"""
 
-    def __init__(self, unit_conf="", build=BUILD, plugins='"probe"'):
-        self.build = pathlib.Path(build)
+    def __init__(self, unit_conf="", users=""):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kontor-probe-"))
         self.database = "probe_" + "".join(letter for letter in self.folder.name[-8:].lower() if letter.isalnum())
         self.endpoint = f"ipc://{self.folder}/run/one.sock"
         self.process = None
         conf = self.folder / "conf"
         shutil.copytree(TOP / "conf", conf)
-        (conf / "units/one.conf").write_text(f"plugins = {{{plugins}}}\n{unit_conf}")
-        (conf / "users.conf").write_text(f'user "me" {{ uid = {os.getuid()} roles = {{"operator", "approver", "admin"}} }}\n')
+        (conf / "units/one.conf").write_text('plugins = {"probe"}\n' + unit_conf)
+        (conf / "users.conf").write_text(f'user "me" {{ uid = {os.getuid()} roles = {{"operator", "approver", "admin"}} }}\n'
+                                         + users)
         (conf / "conf.d/site.conf").write_text(
             f'datacenter = "dev"\ndatabase "main" {{ socket = "{os.environ["KONTOR_TEST_SOCKET"]}" user = "root" '
             f'name = "{self.database}" }}\n')
 
     def command(self, *more):
-        return [self.build / "bin/kontord", "--unit", "one", "--conf", self.folder / "conf", "--runtime", self.folder / "run",
-                "--state", self.folder / "state", "--plugins", self.build / "host/tests/plugins", *more]
+        return [BUILD / "bin/kontord", "--unit", "one", "--conf", self.folder / "conf", "--runtime", self.folder / "run",
+                "--state", self.folder / "state", "--plugins", BUILD / "host/tests/plugins", *more]
 
     def log(self):
         return (self.folder / "log").read_text()

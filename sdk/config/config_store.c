@@ -226,6 +226,23 @@ static void read_named(struct config *config, const char *folder, const char *su
 	config->unreadable = true;
 }
 
+static void read_datacenter(struct config *config, const char *folder)
+{
+	config->layer = LAYER_DATACENTER;
+	const struct config_setting *datacenter = config_find(config, "", "", "datacenter");
+	if (datacenter && datacenter->values_len)
+		read_named(config, folder, "datacenters/", datacenter->values[0], "datacenter", datacenter);
+}
+
+void config_read_site(struct config *config, const char *folder)
+{
+	config->layer = LAYER_BASE;
+	config_read_file(config, config_path(config, folder, "", "kontord"));
+	config->layer = LAYER_DROP_IN;
+	read_folder(config, folder, "conf.d/");
+	read_datacenter(config, folder);
+}
+
 void config_read(struct config *config, const char *folder, const char *unit)
 {
 	config->layer = LAYER_BASE;
@@ -239,8 +256,5 @@ void config_read(struct config *config, const char *folder, const char *unit)
 	config->unit_file = config_path(config, folder, "units/", unit);
 	config->layer = LAYER_UNIT; /* read before the datacenter, whose name it may set */
 	read_named(config, folder, "units/", unit, "unit", NULL);
-	config->layer = LAYER_DATACENTER;
-	const struct config_setting *datacenter = config_find(config, "", "", "datacenter");
-	if (datacenter && datacenter->values_len)
-		read_named(config, folder, "datacenters/", datacenter->values[0], "datacenter", datacenter);
+	read_datacenter(config, folder);
 }

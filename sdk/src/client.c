@@ -14,6 +14,8 @@
 #include "client_state.h"
 #include "kontor/time.h"
 
+#define RUNTIME_FOLDER "/run/kontor"
+
 /* ---- its threads ------------------------------------------------------------------------------------------------- */
 
 static void free_thread(struct client_thread *thread)
@@ -105,17 +107,23 @@ int kontor_client_new(const struct kontor_client_options *options, kontor_client
 	client->own_context = !options->zmq_context;
 	client->context = options->zmq_context ? options->zmq_context : zmq_ctx_new();
 	client->caller = options->caller ? strdup(options->caller) : NULL;
+	bool usual_places = options->conf_folder || options->runtime_folder;
+	if (usual_places)
+		client->runtime_folder = strdup(options->runtime_folder ? options->runtime_folder : RUNTIME_FOLDER);
 	client->has_key = pthread_key_create(&client->key, thread_ends) == 0;
 	const struct kontor_endpoint endpoint = {options->endpoint, options->server_key};
 	const struct kontor_route every_service = {.enabled = true, .endpoints = &endpoint, .endpoints_len = 1};
 	client->directory = directory_new(&every_service, options->endpoint != NULL, &client->endpoints);
-	if (!client->context || !client->has_key || !client->directory || (options->caller && !client->caller)) {
+	if (!client->context || !client->has_key || !client->directory || (options->caller && !client->caller) ||
+	    (usual_places && !client->runtime_folder)) {
 		kontor_client_free(client);
 		return kontor_fail(err, KONTOR_E_INTERNAL, "client: out of memory or of thread keys");
 	}
 	if (client->own_context)
 		zmq_ctx_set(client->context, ZMQ_BLOCKY, 0); /* an exit never waits for unsent messages */
 	int rc = options->key_file ? kontor_client_load_own(options->key_file, &client->own, err) : 0;
+	if (!rc && options->conf_folder)
+		rc = client_read_conf(client, options->conf_folder, err);
 	if (rc)
 		kontor_client_free(client);
 	else
@@ -141,6 +149,7 @@ kontor_client *kontor_client_free(kontor_client *client)
 	directory_endpoints_free(client->endpoints);
 	kontor_client_free_own(client->own);
 	free(client->caller);
+	free(client->runtime_folder);
 	pthread_mutex_destroy(&client->lock);
 	free(client);
 	return NULL;
@@ -163,6 +172,12 @@ static int check_routes(const struct kontor_route *routes, size_t len, struct ko
 	return 0;
 }
 
+void client_take_directory(kontor_client *client, struct directory *fresh)
+{
+	if (fresh)
+		directory_unref(atomic_exchange(&client->directory, fresh));
+}
+
 int kontor_client_set_routes(kontor_client *client, const struct kontor_route *routes, size_t len,
 			     struct kontor_error *err)
 {
@@ -171,8 +186,7 @@ int kontor_client_set_routes(kontor_client *client, const struct kontor_route *r
 		return rc;
 	pthread_mutex_lock(&client->lock);
 	struct directory *fresh = directory_new(routes, len, &client->endpoints);
-	if (fresh)
-		directory_unref(atomic_exchange(&client->directory, fresh));
+	client_take_directory(client, fresh);
 	pthread_mutex_unlock(&client->lock);
 	return fresh ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "client: out of memory for its directory");
 }

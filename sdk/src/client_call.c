@@ -20,6 +20,7 @@ struct call {
 	kontor_client *client;
 	struct client_thread *thread;
 	struct kontor_client_request request;
+	const char *wanted; /* the method, or the service whose unit is asked */
 	const struct directory_service *service;
 	int64_t patient_until_ms; /* as long as nothing can have been done */
 	uint64_t tried;           /* endpoints of this round, as CLIENT_TRIED() */
@@ -109,11 +110,18 @@ static int fail_disabled(const char *method, const struct directory_service *ser
 			   service->why_disabled ? " in " : "", service->why_disabled ? service->why_disabled : "");
 }
 
-/* Where the method is served, as the directory says now. */
+/* Where the method is served, as the directory says now. What is only usual is looked for again in each round: its unit
+ * may have come up meanwhile. */
 static int look_up(struct call *call, struct kontor_error *err)
 {
-	const char *method = call->request.method;
-	call->service = directory_find(client_directory(call->client, call->thread), method);
+	const char *method = call->request.method, *wanted = call->wanted;
+	call->service = directory_find(client_directory(call->client, call->thread), wanted);
+	if (call->client->runtime_folder && (!call->service || (call->service->usual && call->rounds > 0))) {
+		int rc = client_find_usual(call->client, wanted, err);
+		if (rc)
+			return rc;
+		call->service = directory_find(client_directory(call->client, call->thread), wanted);
+	}
 	if (call->service && !call->service->enabled)
 		return fail_disabled(method, call->service, err);
 	if (!call->service || call->service->endpoints_len == 0)
@@ -264,6 +272,7 @@ int kontor_call(kontor_client *client, const char *method, kontor_writer *args,
 	call.request.caller = options->caller ? options->caller : client->caller;
 	call.request.deadline_ms = now_ms + (options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS);
 	call.patient_until_ms = options->patience_ms ? now_ms + options->patience_ms : call.request.deadline_ms;
+	call.wanted = options->service ? options->service : method;
 	call.thread = client_this_thread(client);
 	if (!call.thread)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "%s: out of memory", method);

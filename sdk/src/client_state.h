@@ -5,6 +5,7 @@
  *   client.c         makes it; its threads' sockets; the directory in force
  *   client_call.c    a call: tries, elsewhere, again
  *   client_choice.c  which endpoint gets it
+ *   client_conf.c    where services are, by the configuration and by what is in the runtime folder
  */
 #ifndef KONTOR_CLIENT_STATE_H
 #define KONTOR_CLIENT_STATE_H
@@ -35,6 +36,7 @@ struct kontor_client {
 	bool own_context;
 	char *caller;                /* NULL: none */
 	struct kontor_key_pair *own; /* NULL: none */
+	char *runtime_folder;        /* where services are that no route names; NULL: nowhere */
 	pthread_key_t key;
 	bool has_key;
 	pthread_mutex_t lock; /* guards all below, and the directories' references */
@@ -56,10 +58,20 @@ const struct directory *client_directory(kontor_client *client, struct client_th
 /* The thread's socket to the endpoint; NULL when out of memory. */
 struct kontor_client_socket *client_socket(kontor_client *client, struct client_thread *thread,
 					   struct directory_endpoint *endpoint);
+/* Puts a directory in force, whose reference it takes; NULL: out of memory. With the lock. */
+void client_take_directory(kontor_client *client, struct directory *fresh);
 uint32_t client_random(struct client_thread *thread);
 /* As retry_budget.h, for all threads. */
 uint32_t client_take_retry(kontor_client *client, int64_t now_ms);
 void client_give_retry_back(kontor_client *client);
+
+/* ---- client_conf.c ---- */
+
+/* Sets the routes that the folder's files give. BAD_REQUEST with file:line when they cannot be understood. */
+int client_read_conf(kontor_client *client, const char *conf_folder, struct kontor_error *err);
+/* Puts a service that no route names into the directory, or looks for it once more: its unit in the runtime folder,
+ * `all`, and for what every unit has any of them. BAD_REQUEST: it is no name. */
+int client_find_usual(kontor_client *client, const char *method_or_service, struct kontor_error *err);
 
 /* ---- client_choice.c ---- */
 

@@ -99,6 +99,41 @@ struct directory *directory_new(const struct kontor_route *routes, size_t len, s
 	return NULL;
 }
 
+static bool copy_service(const struct directory_service *from, struct directory_service *ret)
+{
+	ret->enabled = from->enabled;
+	ret->usual = from->usual;
+	ret->endpoints = calloc(from->endpoints_len + 1, sizeof(struct directory_endpoint *));
+	if (!copy_text(from->name, &ret->name) || !copy_text(from->why_disabled, &ret->why_disabled) || !ret->endpoints)
+		return false;
+	memcpy(ret->endpoints, from->endpoints, from->endpoints_len * sizeof(struct directory_endpoint *));
+	ret->endpoints_len = from->endpoints_len;
+	return true;
+}
+
+struct directory *directory_with_usual(const struct directory *from, const struct kontor_route *usual,
+				       struct directory_endpoint **list)
+{
+	struct directory *directory = calloc(1, sizeof(*directory));
+	if (!directory)
+		return NULL;
+	directory->references = 1;
+	directory->services = calloc(from->services_len + 1, sizeof(*directory->services));
+	bool enough = directory->services != NULL;
+	for (size_t i = 0; i < from->services_len && enough; i++)
+		if (!same_text(from->services[i].name, usual->service))
+			enough = copy_service(&from->services[i], &directory->services[directory->services_len++]);
+	if (enough) {
+		struct directory_service *added = &directory->services[directory->services_len++];
+		added->usual = true;
+		enough = copy_route(usual, added, list);
+	}
+	if (enough)
+		return directory;
+	directory_unref(directory);
+	return NULL;
+}
+
 void directory_unref(struct directory *directory)
 {
 	if (!directory || --directory->references > 0)
@@ -112,9 +147,9 @@ void directory_unref(struct directory *directory)
 	free(directory);
 }
 
-const struct directory_service *directory_find(const struct directory *directory, const char *method)
+const struct directory_service *directory_find(const struct directory *directory, const char *method_or_service)
 {
-	struct kontor_text service = {method, strcspn(method, ".")};
+	struct kontor_text service = {method_or_service, strcspn(method_or_service, ".")};
 	const struct directory_service *other = NULL;
 	for (size_t i = 0; i < directory->services_len; i++) {
 		if (!directory->services[i].name)

@@ -32,6 +32,7 @@ struct directory_endpoint {
 struct directory_service {
 	char *name; /* NULL: whatever no other one names */
 	bool enabled;
+	bool usual;                            /* no route says so: found where it usually is */
 	char *why_disabled;                    /* NULL: nothing was said */
 	struct directory_endpoint **endpoints; /* in the order of preference */
 	size_t endpoints_len;
@@ -52,11 +53,14 @@ void directory_endpoints_free(struct directory_endpoint *list);
 /* A copy of the routes with one reference; its endpoints come from the list or are added to it. NULL when out of
  * memory. */
 struct directory *directory_new(const struct kontor_route *routes, size_t len, struct directory_endpoint **list);
+/* As `from`, and with a usual place in it, instead of one that it may have. */
+struct directory *directory_with_usual(const struct directory *from, const struct kontor_route *usual,
+				       struct directory_endpoint **list);
 /* Takes a reference away; NULL is fine. */
 void directory_unref(struct directory *directory);
 
-/* NULL when no route fits the method's service. */
-const struct directory_service *directory_find(const struct directory *directory, const char *method);
+/* NULL when no route fits the service, or that of the method. */
+const struct directory_service *directory_find(const struct directory *directory, const char *method_or_service);
 bool directory_leads_to(const struct directory *directory, const struct directory_endpoint *endpoint);
 
 #endif

@@ -23,12 +23,13 @@ enum exit_code {
 };
 
 struct cli {
-	const char *endpoint;
-	const char *server_key;     /* of a tcp endpoint; NULL: none */
-	const char *key_file;       /* our own NAME.key_secret; NULL: none */
-	const char *conf_folder;    /* /etc/kontor, or --conf */
+	const char *endpoint;    /* of one unit; NULL: found by the configuration */
+	const char *server_key;  /* of a tcp endpoint; NULL: none */
+	const char *key_file;    /* our own NAME.key_secret; NULL: none */
+	const char *conf_folder; /* /etc/kontor, or --conf */
+	bool conf_given;
 	const char *runtime_folder; /* /run/kontor, or --runtime */
-	bool is_addressed;          /* the endpoint was named: one unit is meant */
+	const char *service;        /* whose unit is asked for kontor.*; NULL: any */
 	const char *user;           /* --as; NULL: whoever the kernel says */
 	bool json;
 	bool under_way;        /* it has changed something */

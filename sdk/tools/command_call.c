@@ -207,7 +207,9 @@ static int run_call(struct cli *cli, const struct command_line *line)
 {
 	const char *name = command_line_value(line, "METHOD");
 	kontor_body *reply = NULL;
+	cli->service = name;
 	int code = call_reading(cli, "kontor.methods", NULL, &reply);
+	cli->service = NULL;
 	if (code != EXIT_DONE)
 		return code;
 	const msgpack_object *methods = kontor_get(kontor_body_map(reply), "rows");

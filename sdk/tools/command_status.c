@@ -128,7 +128,7 @@ static void print_lines(const struct cli *cli, const struct unit_answers *units)
 static int run_status(struct cli *cli, const struct command_line *line)
 {
 	struct unit_answers units;
-	if (cli->is_addressed)
+	if (cli->endpoint)
 		return run_object(cli, line);
 	int code = units_find(cli, NULL, &units);
 	if (code == EXIT_DONE)

@@ -9,7 +9,6 @@
 #include "cli.h"
 #include "kontor/text.h"
 
-#define DEFAULT_ENDPOINT "ipc:///run/kontor/all.sock"
 #define DEFAULT_CONF "/etc/kontor"
 #define DEFAULT_RUNTIME "/run/kontor"
 #define COMMANDS_LIMIT 64
@@ -57,11 +56,11 @@ static void print_help(void)
 	}
 	puts("  --json            answers as JSON, one object a line; ids are strings of digits\n"
 	     "  --as USER         acts for this user, where the configuration trusts that (approvals = trusted)\n"
-	     "  -e ENDPOINT       the unit to talk to; else KONTOR_ENDPOINT, else " DEFAULT_ENDPOINT "\n"
+	     "  -e ENDPOINT       the unit to talk to; else KONTOR_ENDPOINT, else where the configuration says\n"
 	     "  --server-key KEY  of a tcp ENDPOINT: the public key of the unit there; else KONTOR_SERVER_KEY\n"
 	     "  --key-file FILE   our own NAME.key_secret for tcp; else KONTOR_KEY_FILE\n"
 	     "  --conf FOLDER     the configuration; else KONTOR_CONF, else " DEFAULT_CONF "\n"
-	     "  --runtime FOLDER  sockets of the units; else KONTOR_RUNTIME, else " DEFAULT_RUNTIME "\n"
+	     "  --runtime FOLDER  sockets of this machine's units; else KONTOR_RUNTIME, else " DEFAULT_RUNTIME "\n"
 	     "  COMMAND --help    arguments and an example\n"
 	     "  --describe        all commands as JSON\n\n"
 	     "exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 nothing done and worth a retry, 4 outcome "
@@ -137,10 +136,10 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 	struct command_line line;
 	memmove(argv + words, argv, (size_t)leading * sizeof(*argv));
 	int code = command_line_parse(cli, command, argc - words, argv + words, &line);
-	cli->is_addressed = cli->endpoint && cli->endpoint[0];
-	if (!cli->is_addressed)
-		cli->endpoint = DEFAULT_ENDPOINT;
-	if (!cli->conf_folder || !cli->conf_folder[0])
+	if (cli->endpoint && !cli->endpoint[0])
+		cli->endpoint = NULL;
+	cli->conf_given = cli->conf_folder && cli->conf_folder[0];
+	if (!cli->conf_given)
 		cli->conf_folder = DEFAULT_CONF;
 	if (!cli->runtime_folder || !cli->runtime_folder[0])
 		cli->runtime_folder = DEFAULT_RUNTIME;

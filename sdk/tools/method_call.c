@@ -2,9 +2,11 @@
  *
  * Calling methods from a command, and saying what went wrong.
  */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -63,7 +65,15 @@ kontor_writer *new_args(void)
 	return args;
 }
 
-static int connect_client(struct cli *cli, struct kontor_error *err)
+/* A user who may not read the configuration, or a machine without one, still has the units here. */
+static const char *readable_conf(const struct cli *cli)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/kontord.conf", cli->conf_folder);
+	return cli->conf_given || access(path, R_OK) == 0 ? cli->conf_folder : NULL;
+}
+
+static int connect_client(struct cli *cli, const char *service, struct kontor_error *err)
 {
 	if (cli->client)
 		return 0;
@@ -71,7 +81,11 @@ static int connect_client(struct cli *cli, struct kontor_error *err)
 						.server_key = cli->server_key,
 						.key_file = cli->key_file,
 						.caller = cli->user};
-	struct kontor_call_options look = {.timeout_ms = FIRST_LOOK_MS};
+	struct kontor_call_options look = {.timeout_ms = FIRST_LOOK_MS, .service = service};
+	if (!cli->endpoint) {
+		options.conf_folder = readable_conf(cli);
+		options.runtime_folder = cli->runtime_folder;
+	}
 	int rc = kontor_client_new(&options, &cli->client, err);
 	if (rc)
 		return rc;
@@ -85,9 +99,11 @@ static int connect_client(struct cli *cli, struct kontor_error *err)
 int call_quietly(struct cli *cli, const char *method, kontor_writer *args, const char *key, uint32_t timeout_ms,
 		 kontor_body **ret_reply, struct kontor_error *err)
 {
-	struct kontor_call_options options = {
-		.timeout_ms = timeout_ms, .patience_ms = cli->under_way ? 0 : PATIENCE_MS, .key = key};
-	int rc = connect_client(cli, err);
+	struct kontor_call_options options = {.timeout_ms = timeout_ms,
+					      .patience_ms = cli->under_way ? 0 : PATIENCE_MS,
+					      .key = key,
+					      .service = cli->service};
+	int rc = connect_client(cli, cli->service ? cli->service : method, err);
 	if (!rc)
 		rc = kontor_call(cli->client, method, args, &options, ret_reply, err);
 	cli->under_way = cli->under_way || (key && rc == 0);

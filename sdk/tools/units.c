@@ -77,7 +77,7 @@ int units_find(const struct cli *cli, const char *const *names, struct unit_answ
 	}
 	if (ret->len || code != EXIT_DONE)
 		return code;
-	return cli->is_addressed ? add(ret, cli->endpoint, strdup(cli->endpoint)) : find_all(cli, ret);
+	return cli->endpoint ? add(ret, cli->endpoint, strdup(cli->endpoint)) : find_all(cli, ret);
 }
 
 /* ---- asking ---- */

@@ -22,6 +22,13 @@ struct kontor_client_options {
 	const char *server_key; /* of that endpoint, Z85 (40 characters); NULL for ipc and inproc */
 	const char *key_file;   /* NAME.key_secret by which we are known over tcp (kontor/keys.h); NULL: none */
 	const char *caller;     /* header element `caller`: a unit's name, or the user of --as; NULL: none */
+	/* "/etc/kontor": finds services as units do, by kontord.conf, conf.d/ and the datacenter's file, read when the
+	 * client is made. Out of memory while reading ends the program. NULL: reads nothing. */
+	const char *conf_folder;
+	/* Where units of this machine have their sockets. A service that no route names is that of its name there, or
+	 * in `all`. NULL: "/run/kontor" with conf_folder; without it only routes and `endpoint` say where services are.
+	 */
+	const char *runtime_folder;
 };
 
 /* One place that answers: "inproc://front", "ipc:///run/kontor/idgen.sock", "tcp://10.3.0.11:7411". */
@@ -52,6 +59,8 @@ struct kontor_call_options {
 	uint32_t patience_ms; /* how long refusals that did nothing are tried again; 0 = until the timeout */
 	const char *key;      /* idempotency key, 1-64 bytes; required for methods that change something */
 	const char *caller;   /* acts for this user (believed only from units); NULL: the client's */
+	const char *service;  /* asks the unit that has this service: for kontor.*, which every unit has; NULL: the
+				 method's */
 };
 
 /* Calls "settlement.close" with the map in `args` (NULL: an empty one) and waits for the answer. Retries what may be

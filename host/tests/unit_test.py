@@ -307,7 +307,6 @@ class Overload(UnitTest):
         self.assertEqual(self.burst(100, 0), 100)
         self.assertFalse(self.plugin("probe")["overloaded"])
         self.assertLess(self.burst(200, 40), 100)                   # 4 s of work
-        self.assertTrue(self.plugin("probe")["overloaded"])
         self.assertIn("more calls come than can be answered in time", self.log_text())
         time.sleep(0.15)
         self.assertEqual(self.burst(50, 0), 50)

@@ -79,7 +79,7 @@ static void check_endpoints(struct unit_config *unit_config, const struct args *
 	}
 }
 
-static const char *plugin_path(struct config *config, const struct args *args, const char *name)
+const char *unit_plugin_path(struct config *config, const struct args *args, const char *name)
 {
 	const char *path = kontor_arena_format(config->arena, "%s/%s.so", args->plugin_folder, name);
 	return path ? path : "";
@@ -134,7 +134,7 @@ static void load_plugin(struct unit *unit, const struct config_setting *setting,
 {
 	struct unit_config *unit_config = unit->config;
 	struct config *config = unit_config->config;
-	const char *path = plugin_path(config, unit->args, name);
+	const char *path = unit_plugin_path(config, unit->args, name);
 	struct kontor_error err = KONTOR_ERROR_INIT;
 	struct loaded_plugin *plugin;
 	struct stat st;
@@ -201,80 +201,6 @@ static void check_names(struct unit *unit, struct config *config, const char *se
 	}
 }
 
-/* ---- call cycles ---- */
-
-struct graph {
-	struct unit *unit;
-	struct config *config;
-	struct loaded_plugin *others[PLUGINS_LIMIT]; /* of other units, loaded only to read `calls` */
-	size_t others_len;
-	const char *path[PLUGINS_LIMIT + 1];
-	size_t path_len;
-	const char *done[2 * PLUGINS_LIMIT];
-	size_t done_len;
-};
-
-static const struct loaded_plugin *graph_plugin(struct graph *graph, const char *name)
-{
-	const struct loaded_plugin *plugin = unit_plugin(graph->unit, name);
-	for (size_t i = 0; i < graph->others_len && !plugin; i++)
-		if (strcmp(graph->others[i]->api.name, name) == 0)
-			plugin = graph->others[i];
-	if (plugin || graph->others_len == PLUGINS_LIMIT || !kontor_name_valid(kontor_text_of(name)))
-		return plugin;
-	const char *path = plugin_path(graph->config, graph->unit->args, name);
-	struct stat st;
-	struct loaded_plugin *other;
-	if (stat(path, &st) != 0 || loader_open(path, &other, NULL) != 0)
-		return NULL; /* not installed here: its own machine's check sees it */
-	graph->others[graph->others_len++] = other;
-	return other;
-}
-
-static void report_cycle(struct graph *graph, size_t from, const char *name)
-{
-	char text[512] = "";
-	size_t length = 0;
-	for (size_t i = from; i < graph->path_len && length < sizeof(text); i++)
-		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s -> ", graph->path[i]);
-	const struct config_setting *plugins = config_find(graph->config, "", "", "plugins");
-	config_problem(
-		graph->config, plugins ? plugins->file : NULL, plugins ? plugins->line : 0,
-		"plugins call each other in a circle: %s%s; their workers could all wait for each other: leave one "
-		"of them out",
-		text, name);
-}
-
-static void visit(struct graph *graph, const char *name)
-{
-	for (size_t i = 0; i < graph->path_len; i++)
-		if (strcmp(graph->path[i], name) == 0) {
-			report_cycle(graph, i, name);
-			return;
-		}
-	for (size_t i = 0; i < graph->done_len; i++)
-		if (strcmp(graph->done[i], name) == 0)
-			return;
-	const struct loaded_plugin *plugin = graph_plugin(graph, name);
-	if (!plugin || graph->path_len == PLUGINS_LIMIT)
-		return;
-	graph->path[graph->path_len++] = plugin->api.name;
-	for (const char *const *call = plugin->api.calls; call && *call; call++)
-		visit(graph, *call);
-	graph->path_len--;
-	if (graph->done_len < 2 * PLUGINS_LIMIT)
-		graph->done[graph->done_len++] = plugin->api.name;
-}
-
-static void check_calls(struct unit *unit, struct config *config)
-{
-	struct graph graph = {.unit = unit, .config = config};
-	for (size_t i = 0; i < unit->plugins_len; i++)
-		visit(&graph, unit_plugin_at(unit, i)->api.name);
-	for (size_t i = 0; i < graph.others_len; i++)
-		loader_close(graph.others[i]);
-}
-
 size_t unit_configure(struct unit *unit, const struct args *args)
 {
 	unit->args = args;
@@ -291,14 +217,14 @@ size_t unit_configure(struct unit *unit, const struct args *args)
 		if (is_all_inline(&plugin->api))
 			plugin->options.workers = 0;
 		else if (!plugin->file && strcmp(plugin->api.name, "kontor") == 0)
-			plugin->options.workers = 1; /* for kontor.reload alone: one after the other */
+			plugin->options.workers = 2; /* a look at the unit does not wait for a reload */
 		unit_fill_plugin(unit_config, plugin, plugin->self);
 	}
 	check_names(unit, config, "plugin");
 	check_names(unit, config, "service");
 	check_endpoints(unit_config, args);
 	datacenter_check_services(config, &unit_config->here);
-	check_calls(unit, config);
+	unit_check_calls(unit);
 	return config->problems_len;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "counters.h"
+#include "examine.h"
 #include "fault_filter.h"
 #include "front.h"
 #include "kontor/time.h"
@@ -209,6 +210,8 @@ static const struct kontor_method methods[] = {
 	{"reload", KONTOR_METHOD_NO_DATABASE, KONTOR_OPERATOR, KONTOR_ROLE_ADMIN,
 	 .help = "Reads the configuration again, and tells what was taken and what needs a restart.", .handle = reload,
 	 .default_ms = 60000},
+	{"examine", KONTOR_METHOD_NO_DATABASE, KONTOR_OPERATOR, KONTOR_ROLE_VIEWER,
+	 .help = "What is wrong with the unit and its database, why that matters, and what to do.", .handle = examine},
 };
 
 const struct kontor_plugin service_kontor = {

@@ -71,7 +71,14 @@ static inline struct loaded_plugin *unit_plugin_at(const struct unit *unit, size
 	return unit->plugins[place];
 }
 size_t unit_plugins_count(const struct unit *unit);
+const char *unit_plugin_path(struct config *config, const struct args *args, const char *name); /* of its file */
 /* The values of one loaded plugin's rows into `self`; problems into the configuration. */
 void unit_fill_plugin(struct unit_config *unit_config, struct loaded_plugin *plugin, void *self);
+
+/* ---- call_graph.c ---- */
+
+/* A problem for each circle of plugins that call each other: those that this unit's plugins lead to, and for --check
+ * also those of the datacenter's other units. */
+void unit_check_calls(struct unit *unit);
 
 #endif

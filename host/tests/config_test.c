@@ -284,6 +284,20 @@ static void test_plugins_that_call_in_a_circle_are_refused_also_across_units(voi
 	assert_reported(fixture, "circle-b -> circle-c -> circle-a -> circle-b");
 }
 
+static void test_a_circle_in_another_unit_of_the_datacenter_is_refused_at_its_place(void **state)
+{
+	struct fixture *fixture = *state;
+	write_file(fixture, "units/two.conf", "\nplugins = {\"circle-c\"}\n");
+	assert_int_equal(check(fixture), 1);
+	assert_reported(fixture, "units/two.conf:2: plugins call each other in a circle: circle-c -> circle-a -> "
+				 "circle-b -> circle-c");
+	write_file(fixture, "units/two.conf", "datacenter = \"far\"\nplugins = {\"circle-c\"}\n");
+	assert_int_equal(check(fixture), 0);
+	write_file(fixture, "units/two.conf", "plugins = {\"circle-c\"}\n");
+	fixture->args.mode = MODE_RUN; /* a start does not load the plugins of other units */
+	assert_int_equal(check(fixture), 0);
+}
+
 static void test_a_socket_path_that_is_too_long_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -373,6 +387,7 @@ int main(void)
 		TEST(test_each_error_has_its_file_and_line),
 		TEST(test_every_error_is_reported_not_only_the_first),
 		TEST(test_plugins_that_call_in_a_circle_are_refused_also_across_units),
+		TEST(test_a_circle_in_another_unit_of_the_datacenter_is_refused_at_its_place),
 		TEST(test_a_socket_path_that_is_too_long_is_refused),
 		TEST(test_a_datacenter_is_needed_and_has_no_default_id),
 		TEST(test_an_unknown_unit_names_those_that_exist),

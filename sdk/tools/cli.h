@@ -82,7 +82,7 @@ struct command_group {
 
 extern const struct command_group status_commands, call_commands, id_commands, upload_commands, settlement_commands,
 	payout_commands, safefile_commands, jobs_commands, approval_commands, db_commands, keys_commands,
-	reload_commands;
+	reload_commands, doctor_commands;
 
 /* ---- describe.c: groups -> JSON on stdout; an exit code ---- */
 int describe_commands(const struct command_group *const *groups, size_t len);
@@ -149,5 +149,8 @@ struct follow {
 	void *arg;
 };
 int follow_job(struct cli *cli, const struct follow *follow, kontor_body **ret_job);
+
+/* ---- command_db.c: kontord in the folder of this program, else the one in PATH ---- */
+const char *host_path(char *buffer, size_t size);
 
 #endif

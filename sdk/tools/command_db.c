@@ -11,8 +11,7 @@
 
 #include "cli.h"
 
-/* kontord in the folder of this program; else the one in PATH. */
-static const char *host_path(char *buffer, size_t size)
+const char *host_path(char *buffer, size_t size)
 {
 	ssize_t length = readlink("/proc/self/exe", buffer, size - 1);
 	char *slash;

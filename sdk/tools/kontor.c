@@ -16,9 +16,9 @@
 
 /* In the order of --help. */
 static const struct command_group *const groups[] = {
-	&status_commands,   &upload_commands, &settlement_commands, &payout_commands,
-	&safefile_commands, &jobs_commands,   &approval_commands,   &id_commands,
-	&call_commands,     &db_commands,     &keys_commands,       &reload_commands,
+	&status_commands, &upload_commands,   &settlement_commands, &payout_commands, &safefile_commands,
+	&jobs_commands,   &approval_commands, &id_commands,         &call_commands,   &db_commands,
+	&keys_commands,   &reload_commands,   &doctor_commands,
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

@@ -80,6 +80,14 @@ int units_find(const struct cli *cli, const char *const *names, struct unit_answ
 	return cli->endpoint ? add(ret, cli->endpoint, strdup(cli->endpoint)) : find_all(cli, ret);
 }
 
+void units_find_again(const struct unit_answers *units, struct unit_answers *ret)
+{
+	*ret = (struct unit_answers){NULL, 0};
+	for (size_t i = 0; i < units->len; i++)
+		if (units->all[i].reply)
+			add(ret, units->all[i].name, strdup(units->all[i].endpoint));
+}
+
 /* ---- asking ---- */
 
 struct question {

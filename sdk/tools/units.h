@@ -21,6 +21,8 @@ struct unit_answers {
 /* Those named by `names` (NULL-terminated), else the one that -e names, else all that have a socket in the runtime
  * folder. EXIT_DONE, or an exit code after saying why. */
 int units_find(const struct cli *cli, const char *const *names, struct unit_answers *ret);
+/* Those of `units` that answered, to be asked something else. */
+void units_find_again(const struct unit_answers *units, struct unit_answers *ret);
 /* Calls the method of each; returns after timeout_ms at the latest. */
 void units_ask(const struct cli *cli, struct unit_answers *units, const char *method, uint32_t timeout_ms);
 /* How many answered. */

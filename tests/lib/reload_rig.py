@@ -86,9 +86,9 @@ class Site:
         (self.conf / f"units/{name}.conf").write_text(f"plugins = {{{plugins}}}\n" + "".join(
             word for word in words if "=" in word))
 
-    def services(self, block='service "other" { endpoints = {"ipc://%s/all.sock"} }'):
+    def services(self, block='service "other" { endpoints = {"ipc://%s/all.sock"} }', fallback=""):
         text = block.replace("%s", str(self.folder))
-        (self.conf / "datacenters/here.conf").write_text(f'datacenter "here" {{ id = 1 }}\n{text}\n')
+        (self.conf / "datacenters/here.conf").write_text(f'datacenter "here" {{ id = 1 {fallback} }}\n{text}\n')
 
     def reload(self, *units):
         """Of all units, or these; seconds that it took."""
@@ -201,6 +201,13 @@ class ReloadRig:
         self.site.services(f"service \"other\" {{ endpoints = {{\"{self.site.tcp}\"}} server_keys = {{'{self.site.keys['other']}'}} }}")
         return self.site.reload()
 
+    def to_another_datacenter(self):
+        (self.site.conf / "datacenters/there.conf").write_text(
+            'datacenter "there" { id = 2 }\n'
+            f"service \"other\" {{ endpoints = {{\"{self.site.tcp}\"}} server_keys = {{'{self.site.keys['other']}'}} }}\n")
+        self.site.services('service "other" { enabled = no }', fallback='fallback = "there"')
+        return self.site.reload("caller")                            # unit `other` plays the other datacenter
+
     def switched_on_again(self):
         self.site.services()
         return self.site.reload()
@@ -240,6 +247,7 @@ class ReloadRig:
             self.under_load("pointed to another machine (tcp, CURVE)", self.to_another_machine)
             self.under_load("moved back", self.back)
             self.under_load("moved, and its callers hear of it last", self.to_its_own_unit_but_its_callers_hear_of_it_last)
+            self.under_load("switched off here, served by another datacenter", self.to_another_datacenter)
             self.under_load("moved back", self.back)
             self.switch_off(calls)
             self.under_load_after_switch_on()

@@ -19,6 +19,7 @@
 #include "kontor/text.h"
 #include "kontor/time.h"
 #include "output.h"
+#include "units.h"
 
 /* ---- keys generate ----------------------------------------------------------------------------------------------- */
 
@@ -175,11 +176,9 @@ static int run_revoke(struct cli *cli, const struct command_line *line)
 	if (cli->json)
 		print_answer(cli, json_pack("{sssssb}", "key", key, "file", path, "new", is_new));
 	else
-		printf("%s %s in %s.\n"
-		       "The units of this machine refuse it from their next reload on: kontor reload\n"
-		       "Other machines refuse it once they have the file too, and were reloaded.\n",
-		       key, is_new ? "now stands" : "stood already", path);
-	return EXIT_DONE;
+		printf("%s %s in %s; other machines refuse it once they have that file too, and were reloaded.\n", key,
+		       is_new ? "now stands" : "stood already", path);
+	return command_line_flag(line, "--no-reload") ? EXIT_DONE : units_reload(cli, NULL);
 }
 
 static const struct command_arg generate_args[] = {
@@ -188,6 +187,8 @@ static const struct command_arg generate_args[] = {
 };
 static const struct command_arg revoke_args[] = {
 	{"KEY", ARG_TEXT, true, NULL, "the public key, in single quotes, or the file NAME.key that holds it"},
+	{"--no-reload", ARG_FLAG, false, NULL,
+	 "only writes the file: the units of this machine are reloaded by other means"},
 };
 
 static const struct command commands[] = {
@@ -202,7 +203,8 @@ static const struct command commands[] = {
 	 .method = "kontor.keys",
 	 .columns = "user key state connections last_connected"},
 	{.words = "keys revoke",
-	 .help = "Writes a public key into CONF/revoked-keys: whatever users.conf says, it is refused.",
+	 .help = "Writes a public key into CONF/revoked-keys, and reloads the units of this machine: it is refused at "
+		 "once.",
 	 .example = "kontor keys revoke 'Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID'",
 	 COMMAND_ARGS(revoke_args),
 	 .run = run_revoke},

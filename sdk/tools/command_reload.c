@@ -63,23 +63,15 @@ static int exit_code_of_unit(const struct unit_answer *unit, int code)
 	return code;
 }
 
-static int run_reload(struct cli *cli, const struct command_line *line)
+int units_reload(const struct cli *cli, const char *const *names)
 {
 	struct unit_answers units = {NULL, 0};
-	const char **names = calloc(line->rest_len + 2, sizeof(*names));
-	if (!names) {
-		complain("out of memory");
-		return EXIT_REFUSED;
-	}
-	names[0] = command_line_value(line, "UNIT");
-	memcpy(names + 1, line->rest, line->rest_len * sizeof(*names));
 	int code = units_find(cli, names, &units);
-	free(names);
 	if (code != EXIT_DONE) {
 		units_free(&units);
 		return code;
 	}
-	units_ask(cli, &units, line->command->method, RELOAD_MS);
+	units_ask(cli, &units, "kontor.reload", RELOAD_MS);
 	for (size_t i = 0; i < units.len; i++) {
 		const struct unit_answer *unit = &units.all[i];
 		if (cli->json)
@@ -91,6 +83,20 @@ static int run_reload(struct cli *cli, const struct command_line *line)
 		code = exit_code_of_unit(unit, code);
 	}
 	units_free(&units);
+	return code;
+}
+
+static int run_reload(struct cli *cli, const struct command_line *line)
+{
+	const char **names = calloc(line->rest_len + 2, sizeof(*names));
+	if (!names) {
+		complain("out of memory");
+		return EXIT_REFUSED;
+	}
+	names[0] = command_line_value(line, "UNIT");
+	memcpy(names + 1, line->rest, line->rest_len * sizeof(*names));
+	int code = units_reload(cli, names);
+	free(names);
 	return code;
 }
 

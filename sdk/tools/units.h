@@ -27,6 +27,8 @@ void units_find_again(const struct unit_answers *units, struct unit_answers *ret
 void units_ask(const struct cli *cli, struct unit_answers *units, const char *method, uint32_t timeout_ms);
 /* How many answered. */
 size_t units_answered(const struct unit_answers *units);
+/* command_reload.c: reloads those that units_find() finds, and shows what each says. An exit code. */
+int units_reload(const struct cli *cli, const char *const *names);
 void units_free(struct unit_answers *units);
 
 #endif

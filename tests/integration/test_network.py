@@ -126,7 +126,8 @@ class Network(unittest.TestCase):
     def test_a_revoked_key_is_refused_at_once_also_where_it_is_connected(self):
         with self.unit.caller("viewer") as viewer:
             viewer.call("kontor.status")
-            code, output, error = self.kontor.run("keys", "revoke", self.unit.keys / "viewer.key", "--conf", self.unit.conf)
+            code, output, error = self.kontor.run("keys", "revoke", self.unit.keys / "viewer.key", "--no-reload",
+                                                  "--conf", self.unit.conf)
             self.assertEqual((code, error), (0, ""))
             self.unit.reload()
             try:
@@ -143,6 +144,18 @@ class Network(unittest.TestCase):
                 (self.unit.conf / "revoked-keys").unlink()
                 self.unit.reload()
             viewer.call("kontor.status")
+
+    def test_a_key_is_revoked_by_one_command(self):
+        with self.unit.caller("viewer") as viewer:
+            viewer.call("kontor.status")
+            try:
+                code, output, error = self.unit.by_tcp("admin", "keys", "revoke", self.unit.public["viewer"], "--conf",
+                                                       self.unit.conf)
+                self.assertEqual((code, error), (0, ""), output)
+                self.assertIn("is revoked", self.denied(viewer, "kontor.status"))
+            finally:
+                (self.unit.conf / "revoked-keys").unlink()
+                self.unit.reload()
 
     def test_a_key_is_replaced_by_another_without_a_gap(self):
         public, write = self.unit.public, self.unit.write_users

@@ -136,47 +136,71 @@ int64_t process_counter_ms(enum process_kind kind, uint64_t counter)
 extern const struct kontor_schema_step idgen_schema[];
 extern const size_t idgen_schema_len;
 
-void process_open_server(struct sql_server *server)
+static const struct sql_value *cell(const struct sql_table *table, const struct sql_value *row, const char *column)
+{
+	for (size_t i = 0; i < table->columns_len; i++)
+		if (strcmp(table->columns[i].name, column) == 0)
+			return &row[i];
+	sql_give_up("column", table->name, column);
+}
+
+/* Any statement that reserves is noted, whatever else it says. */
+static void changed(struct sql_server *server, const struct sql_table *table, const struct sql_value *row,
+		    size_t column)
+{
+	enum process_kind kind = KIND_SEGMENT;
+	int64_t slot = 0;
+	if (strcmp(table->name, "id_slot") == 0 && strcmp(table->columns[column].name, "hwm") == 0) {
+		const struct sql_value *layout = cell(table, row, "layout");
+		bool js53 = strncmp(layout->text, layouts[KIND_JS53].name, layout->size) == 0;
+		kind = js53 ? KIND_JS53 : KIND_STD63;
+		slot = cell(table, row, "slot")->number;
+	} else if (strcmp(table->name, "id_namespace") != 0 || strcmp(table->columns[column].name, "max_n") != 0)
+		return;
+	uint64_t counter = (uint64_t)row[column].number;
+	if (counter > server->reserved[kind][slot])
+		server->reserved[kind][slot] = counter;
+}
+
+void process_open_server(struct sql_server *server, bool reference)
 {
 	sql_server_open(server, idgen_schema, idgen_schema_len,
 			"DELETE FROM id_slot WHERE slot > 8;"
 			"DELETE FROM id_namespace WHERE name <> 'default';"
-			"INSERT INTO id_namespace (name, layout) VALUES ('scripts', 'js53'), ('tickets', 'segment');"
-			"CREATE TRIGGER reserved_slot AFTER UPDATE OF hwm ON id_slot BEGIN"
-			" SELECT server_reserved(new.layout = 'js53', new.slot, new.hwm); END;"
-			"CREATE TRIGGER reserved_numbers AFTER UPDATE OF max_n ON id_namespace BEGIN"
-			" SELECT server_reserved(2, 0, new.max_n); END;");
+			"INSERT INTO id_namespace (name, layout) VALUES ('scripts', 'js53'), ('tickets', 'segment');",
+			reference);
+	server->changed = changed;
+}
+
+static uint64_t run(struct sql_server *server, const char *sql, const struct kontor_param *params)
+{
+	static struct statement statement;
+	static struct answer answer;
+	statement_set(&statement, sql, params);
+	sql_server_run(server, &statement, &answer);
+	return answer.rows ? (uint64_t)answer.cells[0].number : answer.affected;
 }
 
 void process_prepare_server(struct sql_server *server, unsigned kinds)
 {
 	for (enum process_kind kind = 0; kind < PROCESS_KINDS; kind++)
-		if (!(kinds >> kind & 1)) {
-			char sql[96];
-			snprintf(sql, sizeof(sql), "DELETE FROM id_namespace WHERE name = '%s'", namespace_names[kind]);
-			sql_server_do(server, sql);
-		}
+		if (!(kinds >> kind & 1))
+			run(server, "DELETE FROM id_namespace WHERE name = ?",
+			    KONTOR_PARAMS(P_STRING(namespace_names[kind])));
 }
 
 bool process_is_set_up(struct sql_server *server)
 {
-	static struct statement statement;
-	static struct answer answer;
-	statement_set(&statement, "SELECT COUNT(*) FROM id_cluster WHERE server = ?",
-		      KONTOR_PARAMS(P_STRING(server->identity)));
-	sql_server_run(server, &statement, &answer);
-	return answer.cells[0].number == 1;
+	return run(server, "SELECT COUNT(*) FROM id_cluster WHERE server = ?",
+		   KONTOR_PARAMS(P_STRING(server->identity))) == 1;
 }
 
 void process_end_long_leases(struct sql_server *server, int64_t now_ms, int64_t window_ms)
 {
-	char sql[320];
-	snprintf(sql, sizeof(sql),
-		 "UPDATE id_slot SET lease_until_ms = 0 WHERE lease_until_ms > %lld;"
-		 "UPDATE id_cluster SET quarantine_until_ms = %lld WHERE quarantine_until_ms > %lld",
-		 (long long)(now_ms + window_ms), (long long)(now_ms + 2 * window_ms),
-		 (long long)(now_ms + 2 * window_ms));
-	sql_server_do(server, sql);
+	run(server, "UPDATE id_slot SET lease_until_ms = 0 WHERE lease_until_ms > ?",
+	    KONTOR_PARAMS(P_INT(now_ms + window_ms)));
+	run(server, "UPDATE id_cluster SET quarantine_until_ms = ? WHERE quarantine_until_ms > ?",
+	    KONTOR_PARAMS(P_INT(now_ms + 2 * window_ms), P_INT(now_ms + 2 * window_ms)));
 }
 
 void process_evict(struct sql_server *server, struct answer *scratch, uint64_t chance)

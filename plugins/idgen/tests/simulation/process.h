@@ -53,8 +53,8 @@ bool process_reserved_slot(enum process_kind kind, uint64_t id, unsigned *ret_sl
 /* When a counter's ids are due; INT64_MIN for numbers without time. */
 int64_t process_counter_ms(enum process_kind kind, uint64_t counter);
 
-/* A server with the plugin's tables. */
-void process_open_server(struct sql_server *server);
+/* A server with the plugin's tables. reference: see sql_server_open(). */
+void process_open_server(struct sql_server *server, bool reference);
 /* Some unit has bound it, and has noticed which server it is now. */
 bool process_is_set_up(struct sql_server *server);
 /* Leaves out the namespaces of other kinds. */

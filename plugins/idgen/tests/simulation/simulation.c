@@ -2,6 +2,7 @@
  *
  * idgen_simulation [--seeds FIRST-LAST] [--losses] [--bad-disks] [--residual NAME]... [--failures N] [--quiet]: runs of
  * the plugin's real code, each a function of its seed. Exit 0: no id was issued twice. 1: one was; the seed is printed.
+ * --reference: each statement is answered by SQLite, too, and the two answers have to be the same.
  * idgen_simulation --seed N --trace shows what happened in it.
  */
 #include <stdio.h>
@@ -43,6 +44,8 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 			world.loses_only = true;
 		else if (strcmp(argv[i], "--bad-disks") == 0)
 			world.bad_disks = true;
+		else if (strcmp(argv[i], "--reference") == 0)
+			world.reference = true;
 		else if (strcmp(argv[i], "--quiet") == 0)
 			ret->quiet = true;
 		else if (i + 1 < argc && strcmp(argv[i], "--residual") == 0 && add_residual(argv[i + 1]))

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A database server of the simulation: the plugin's own schema and statements, run by SQLite in memory, with a clock,
+ * A database server of the simulation: the plugin's own schema and statements, run in memory, with a clock,
  * an identity and a past that the simulation decides on.
  */
 #ifndef SIMULATION_SQL_SERVER_H
 #define SIMULATION_SQL_SERVER_H
 
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "kontor/db.h"
+#include "sql_compile.h"
 
 #define STATEMENT_PARAMS 8u
 #define STATEMENT_TEXT 192u /* longest text parameter */
 #define ANSWER_CELLS 128u
 #define ANSWER_TEXT 2048u
 #define SERVER_STATEMENTS 128u
-#define SERVER_TABLES 12u
 #define SERVER_KINDS 4u
 #define SERVER_SLOTS 64u
 
@@ -49,43 +48,42 @@ struct answer {
 	char text[ANSWER_TEXT];
 };
 
-struct sql_copy {
-	sqlite3_stmt *remove[SERVER_TABLES], *insert[SERVER_TABLES];
-};
+struct sql_reference;
 
 struct sql_server {
-	sqlite3 *handle;
 	int64_t clock_ms;  /* what NOW(3) says, since 1970; set before each statement */
 	char identity[64]; /* changes when another machine answers under the same address */
+	struct sql_tables tables;
 	struct {
 		const char *sql;
-		sqlite3_stmt *compiled;
+		const struct sql_compiled *compiled;
 	} cache[SERVER_STATEMENTS];
 	size_t cache_len;
+	struct sql_reference *reference; /* NULL: answers are not compared */
+	/* Called after each UPDATE that names the column, with the row as it is then; may be NULL. */
+	void (*changed)(struct sql_server *server, const struct sql_table *table, const struct sql_value *row,
+			size_t column);
 	/* the highest counter that any statement reserved, by kind and slot; going back to the past does not lower it
 	 */
 	uint64_t reserved[SERVER_KINDS][SERVER_SLOTS];
-	char *tables[SERVER_TABLES];
-	size_t tables_len;
-	struct sql_copy reset, keep, bring_back;
 };
 
-/* Applies the schema, then `trim`, statements that make the tables small and call server_reserved(kind, slot, counter)
- * whenever something is reserved; reset goes back to that. Ends the program when anything fails: it would be a fault of
- * the simulation. */
+/* Into zeroed memory. Applies the schema, then `trim`, statements that make the tables small; reset goes back to that.
+ * compare_with_sqlite: the program ends when it has another answer to a statement. */
 void sql_server_open(struct sql_server *server, const struct kontor_schema_step *schema, size_t schema_len,
-		     const char *trim);
+		     const char *trim, bool compare_with_sqlite);
 void sql_server_close(struct sql_server *server);
 void sql_server_reset(struct sql_server *server);
 /* Remembers all tables as they are (a dump, or what a lagging replica has); later brings them back. */
 void sql_server_keep(struct sql_server *server);
 void sql_server_bring_back(struct sql_server *server);
+/* A transaction; one at a time. */
+void sql_server_begin(struct sql_server *server);
+void sql_server_end(struct sql_server *server, bool commit);
 
 void statement_set(struct statement *statement, const char *sql, const struct kontor_param *params);
 /* The one place where SQL is run. */
 void sql_server_run(struct sql_server *server, const struct statement *statement, struct answer *ret_answer);
-/* SQL of the simulation itself. */
-void sql_server_do(struct sql_server *server, const char *sql);
 /* Copies what is used of it. */
 void answer_copy(struct answer *to, const struct answer *from);
 

@@ -242,7 +242,7 @@ static void forget_replies(const struct flight *flight)
 void world_begin_transaction(struct unit *unit)
 {
 	set_clock(unit->server);
-	sql_server_do(unit->server, "BEGIN");
+	sql_server_begin(unit->server);
 }
 
 void world_run_in_transaction(struct unit *unit)
@@ -263,7 +263,7 @@ enum transaction_end world_end_transaction(struct unit *unit, bool commit)
 		commit = random_chance(&world.random, 500);
 		end = TRANSACTION_UNKNOWN;
 	}
-	sql_server_do(unit->server, commit ? "COMMIT" : "ROLLBACK");
+	sql_server_end(unit->server, commit);
 	world_trace("%s: %s%s", unit->name, commit ? "COMMIT" : "ROLLBACK",
 		    end == TRANSACTION_UNKNOWN ? ", its answer is lost" : "");
 	return end;
@@ -642,7 +642,7 @@ bool world_run(uint64_t seed)
 void world_open(void)
 {
 	for (unsigned i = 0; i < WORLD_SERVERS; i++)
-		process_open_server(&world.servers[i]);
+		process_open_server(&world.servers[i], world.reference);
 	for (unsigned i = 0; i < WORLD_PLACES; i++)
 		world.places[i].memory = calloc(1, sizeof(struct memory));
 	for (unsigned i = 0; i < WORLD_UNITS; i++)

@@ -90,6 +90,7 @@ struct world {
 	bool tracing, healing;
 	bool loses_only;   /* each run loses commits, one way or the other */
 	bool bad_disks;    /* each run has disks that often do not write, and must recover */
+	bool reference;    /* SQLite answers each statement, too */
 	unsigned residual; /* a bit of each enum residual that shall happen */
 	uint64_t seed;
 	int64_t now_ms, faults_until_ms, cut_until_ms;

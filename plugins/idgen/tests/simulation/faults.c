@@ -9,7 +9,8 @@
 #include "world.h"
 
 #define BAD_DISK_PERMILLE 300
-#define CLOCK_TELLS_MS 1100 /* a clock that jumps by more tells that the machine slept */
+/* A clock that jumps by more tells that the machine slept; unless other steps since the last look made up for it. */
+#define CLOCK_TELLS_MS 1100
 
 const char *const fault_names[FAULTS] = {
 	[FAULT_REFUSED] = "statement refused",
@@ -122,6 +123,7 @@ static void clock_set(struct unit *unit)
 	if (world.plan.servers_ahead && step_ms > 5000)
 		return;
 	unit->wall_offset_ms += step_ms;
+	unit->unseen_ms += llabs(step_ms);
 	world_trace("%s: its clock is set by %lld ms", unit->name, (long long)step_ms);
 }
 
@@ -161,7 +163,8 @@ static bool resume(struct unit *clone, bool told)
 	bool clock_set = told && random_chance(&world.random, 500);
 	if (!clock_set)
 		clone->wall_offset_ms -= slept_ms;
-	if (told && !(clock_set && slept_ms > CLOCK_TELLS_MS && random_chance(&world.random, 500)))
+	bool clock_tells = clock_set && slept_ms > CLOCK_TELLS_MS + clone->unseen_ms;
+	if (told && !(clock_tells && random_chance(&world.random, 500)))
 		clone->generation = ++world.generations;
 	world_trace("%s: is resumed, %lld ms later%s", clone->name, (long long)slept_ms, told ? "" : " and not told");
 	world_resume(clone);

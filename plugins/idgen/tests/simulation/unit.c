@@ -58,6 +58,7 @@ void unit_start(struct unit *unit)
 	unit->incarnation++;
 	unit->running = true;
 	unit->contradicted_by = 0;
+	unit->unseen_ms = unit->unseen_before_step_ms = 0;
 	unit->state = MAY_ISSUE;
 	unit->flight = NULL;
 }
@@ -117,6 +118,8 @@ void unit_clone(struct unit *unit, struct unit *clone)
 	clone->wall_offset_ms = unit->wall_offset_ms;
 	clone->monotonic_offset_ms = unit->monotonic_offset_ms;
 	clone->generation = unit->generation;
+	clone->unseen_ms = unit->unseen_ms;
+	clone->unseen_before_step_ms = unit->unseen_before_step_ms;
 	clone->contradicted_by = unit->contradicted_by;
 	clone->state = unit->state;
 	clone->disk = unit->disk;

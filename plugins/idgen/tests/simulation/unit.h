@@ -91,6 +91,9 @@ struct unit {
 	uint64_t generation;
 	int64_t paused_until_ms, snapshot_ms;
 	int64_t asleep_ms; /* of a pause: its monotonic clock has not gone on for so long */
+	/* by how much its clocks were set, forwards and backwards, since it compared them last; what of it was before
+	 * the step that is under way, which has compared them */
+	int64_t unseen_ms, unseen_before_step_ms;
 	struct disk disk;
 
 	/* the last statement's answer may come from an earlier connection: it does not */

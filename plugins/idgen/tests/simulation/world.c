@@ -274,8 +274,10 @@ enum transaction_end world_end_transaction(struct unit *unit, bool commit)
 void world_wake(struct unit *unit)
 {
 	int64_t early_ms = unit->paused_until_ms > world.now_ms ? unit->paused_until_ms - world.now_ms : 0;
-	if (unit->asleep_ms > early_ms)
+	if (unit->asleep_ms > early_ms) {
 		unit->monotonic_offset_ms -= unit->asleep_ms - early_ms;
+		unit->unseen_ms += unit->asleep_ms - early_ms;
+	}
 	unit->asleep_ms = 0;
 	unit->paused_until_ms = world.now_ms < unit->paused_until_ms ? world.now_ms : unit->paused_until_ms;
 }
@@ -403,6 +405,8 @@ static void plan_for(struct unit *unit, enum wish wish)
 		unit->paused_until_ms = world.now_ms + random_delay(&world.random, 3 * world.plan.window_ms);
 	switch (wish) {
 	case WISH_STEP_DONE:
+		unit->unseen_ms -= unit->unseen_before_step_ms;
+		unit->unseen_before_step_ms = 0;
 		unit->state = unit->state == STOPPING ? STOPPED : unit->state;
 		world_schedule(random_between(&world.random, world.plan.step_every_ms / 2, world.plan.step_every_ms),
 			       EVENT_STEP, unit);
@@ -525,6 +529,7 @@ static void handle(const struct event *event)
 		world_schedule(random_between(&world.random, 1, world.plan.peers_every_ms), EVENT_PEERS, NULL);
 	} else if (unit_is_there && event->kind == EVENT_STEP) {
 		unit->state = unit->state == CONTRADICTED ? STOPPING : unit->state;
+		unit->unseen_before_step_ms = unit->unseen_ms;
 		go_on(unit);
 	} else if (unit_is_there && event->kind == EVENT_TAKE)
 		take(unit);

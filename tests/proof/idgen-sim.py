@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# proof: idgen-sim [SEEDS [FIRST]]   the id generator's code in 10,000,000 simulated runs full of faults; about 1.5 h on 2 processors
+# proof: idgen-sim [SEEDS [FIRST]]   the id generator's code in 10,000,000 simulated runs full of faults; about half an hour on 2 idle processors
 """Deterministic simulation of the plugin's code as it is: see plugins/idgen/tests/simulation/world.h.
 
 Each run is a function of its seed, so a proof can be done in parts: an interrupt ends it after the runs under way, and

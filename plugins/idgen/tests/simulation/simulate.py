@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""simulate.py PROGRAM SEEDS: that many runs of the simulation, on all processors, and whether all went well.
+"""simulate.py PROGRAM SEEDS [OPTION]...: that many runs of the simulation, on all processors, and whether all went well.
 
 Each run is a function of its seed. A wrong one prints its seed; `PROGRAM --seed N --trace` shows what happened in it. The
 faults are counted over all runs: one that never happened has proven nothing, and is an error too.
@@ -67,7 +67,7 @@ def report(counts, wrong, seeds, took_s):
 def main():
     program, seeds = sys.argv[1], int(sys.argv[2])
     begin = time.monotonic()
-    counts, wrong, done = simulate(program, seeds)
+    counts, wrong, done = simulate(program, seeds, options=sys.argv[3:])
     return report(counts, wrong, done, time.monotonic() - begin)
 
 

@@ -119,6 +119,24 @@ void sql_server_bring_back(struct sql_server *server)
 	move_reference(server, SQL_REFERENCE_BRING_BACK);
 }
 
+/* What runs meet seldom: equal values, texts of which one begins with the other. */
+static void compare_operations(struct sql_server *server)
+{
+	static const char *const selects[] = {
+		"SELECT 1 < 1, 1 <= 1, 1 = 1, 1 >= 1, 1 > 1",
+		"SELECT 1 < 2, 1 <= 2, 1 = 2, 1 >= 2, 1 > 2",
+		"SELECT 2 < 1, 2 <= 1, 2 = 1, 2 >= 1, 2 > 1",
+		"SELECT 'a' < 'ab', 'ab' < 'a', 'ab' < 'b', 'a' = 'a', 'a' = 'A', '' = '', '' < 'a'",
+		"SELECT 1 AND 1, 1 AND 0, 0 AND 1, 1 + 2 + 3, GREATEST(1, 3, 2), GREATEST(3, 1), COALESCE(7, 8)",
+		"SELECT CASE WHEN 1 THEN 2 ELSE 3 END, CASE WHEN 0 THEN 2 ELSE 3 END, (SELECT 5)",
+	};
+	static struct answer answer;
+	for (size_t i = 0; i < sizeof(selects) / sizeof(selects[0]); i++) {
+		struct statement statement = {.sql = selects[i]};
+		sql_server_run(server, &statement, &answer);
+	}
+}
+
 void sql_server_open(struct sql_server *server, const struct kontor_schema_step *schema, size_t schema_len,
 		     const char *trim, bool compare_with_sqlite)
 {
@@ -126,7 +144,9 @@ void sql_server_open(struct sql_server *server, const struct kontor_schema_step 
 	snprintf(server->identity, sizeof(server->identity), "one");
 	server->reference = sql_reference_open(server, schema, schema_len, trim, &handle);
 	sql_tables_load(&server->tables, handle);
-	if (!compare_with_sqlite)
+	if (compare_with_sqlite)
+		compare_operations(server);
+	else
 		server->reference = sql_reference_close(server->reference);
 }
 

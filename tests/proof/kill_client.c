@@ -107,22 +107,30 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static bool parse_number(const char *text, int64_t limit, unsigned *ret)
+{
+	int64_t number = 0;
+	bool valid = kontor_parse_int(kontor_text_of(text), &number) && number >= 0 && number <= limit;
+	*ret = (unsigned)number;
+	return valid;
+}
+
 int main(int argc, char **argv)
 {
 	static struct caller callers[THREADS_LIMIT];
-	unsigned threads = argc > 5 ? (unsigned)atoi(argv[1]) : 0;
-	if (threads == 0 || threads > THREADS_LIMIT || argc - 5 > ENDPOINTS_LIMIT) {
+	unsigned threads = 0, seed = 0;
+	if (argc < 6 || argc - 5 > ENDPOINTS_LIMIT || !parse_number(argv[1], THREADS_LIMIT, &threads) || threads == 0 ||
+	    !parse_number(argv[2], 1000000, &seed) || !parse_number(argv[3], 1000, &call_ms)) {
 		fputs("usage: kill_client THREADS SEED CALL_MS elsewhere|alone ENDPOINT...\n", stderr);
 		return 2;
 	}
-	call_ms = (unsigned)atoi(argv[3]);
 	alone = strcmp(argv[4], "alone") == 0;
 	for (int i = 5; i < argc; i++)
 		endpoints[endpoints_len++] = (struct kontor_endpoint){argv[i], NULL};
 	shared = open_client(endpoints, endpoints_len);
 	for (unsigned i = 0; i < threads; i++) {
 		callers[i].number = i;
-		callers[i].random = (unsigned)atoi(argv[2]) * 1000 + i;
+		callers[i].random = seed * 1000 + i;
 		if (pthread_create(&callers[i].thread, NULL, run, &callers[i]))
 			return 1;
 	}

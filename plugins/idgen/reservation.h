@@ -29,7 +29,8 @@ struct reservation {
 	kontor_conn *conn;
 	struct allocator_time now; /* when the visit began */
 	struct cluster cluster;
-	int64_t clock_ms; /* the earliest of this machine's clock, the database's and most peers': since 1970 */
+	int64_t database_ms; /* its clock when it was asked first: so old as the visit, at most */
+	int64_t clock_ms;    /* the earliest of this machine's clock, the database's and most peers': since 1970 */
 };
 
 /* A renewal is due when less than this is left of a window. Windows are renewed early, so that a database which is away

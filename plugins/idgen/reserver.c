@@ -170,7 +170,8 @@ static int set_clock(struct reserver *r, struct reservation *visit, struct konto
 {
 	struct allocator_time now = reserver_now(r);
 	int64_t took_ms = now.monotonic_ms - visit->now.monotonic_ms;
-	int64_t database_ms = visit->cluster.database_ms, peers_ms = 0;
+	/* not what it said last: the visit is older than that when the database was bound meanwhile, or moved */
+	int64_t database_ms = earlier(visit->database_ms, visit->cluster.database_ms), peers_ms = 0;
 	visit->now = now;
 	visit->clock_ms = earlier(now.wall_ms, database_ms + took_ms);
 	char clocks[sizeof(r->clocks)] = "";
@@ -240,6 +241,7 @@ static void set_reasons(struct reserver *r, const char *reason)
 static int visit_database(struct reserver *r, struct reservation *visit, struct kontor_error *err)
 {
 	int code = cluster_read(visit->conn, &visit->cluster, err);
+	visit->database_ms = visit->cluster.database_ms;
 	if (!code)
 		code = check_cluster(r, visit, err);
 	if (!code)

@@ -196,6 +196,20 @@ static void test_a_wrong_clock_burns_no_ids(void **state)
 	unit_kill(unit);
 }
 
+/* The database is asked for its time before it is bound and after it: only the first answer is as old as the visit. */
+static void test_a_database_that_was_slow_to_be_bound_burns_no_ids(void **state)
+{
+	(void)state;
+	struct unit *unit = unit_new(1, true);
+	sql("CREATE TRIGGER slow BEFORE INSERT ON id_cluster FOR EACH ROW SET NEW.bound_ms = NEW.bound_ms + SLEEP(5)");
+	wall_shift_ms = INT64_C(86400000) * 365;
+	step(unit);
+	assert_in_range(look(unit).clock_ms, kontor_now_ms() - 60000, kontor_now_ms() + 3000);
+	assert_in_range(layout_time_ms(std63, (uint64_t)sql_int("SELECT MAX(hwm) FROM id_slot")), 0,
+			kontor_now_ms() + WINDOW_MS + 3000);
+	unit_kill(unit);
+}
+
 static void test_after_the_clock_jumped_ids_come_from_another_slot(void **state)
 {
 	(void)state;
@@ -408,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_reservation_whose_answer_was_lost_is_not_used, fresh_tables),
 		cmocka_unit_test_setup(test_the_same_reservation_is_repeated_until_it_is_known, fresh_tables),
 		cmocka_unit_test_setup(test_a_wrong_clock_burns_no_ids, fresh_tables),
+		cmocka_unit_test_setup(test_a_database_that_was_slow_to_be_bound_burns_no_ids, fresh_tables),
 		cmocka_unit_test_setup(test_after_the_clock_jumped_ids_come_from_another_slot, fresh_tables),
 		cmocka_unit_test_setup(test_stopping_ends_the_lease_but_keeps_the_counters, fresh_tables),
 		cmocka_unit_test_setup(test_units_that_start_at_the_same_moment_get_different_slots, fresh_tables),

@@ -90,17 +90,16 @@ class ComeAndGo(ReloadTest):
         asker = threading.Thread(target=lambda: verdict.append(self.reload(Caller(self.endpoint))))
         asker.start()
         self.wait_for_log("configuration read again", 2)
-        late, pause = Caller(self.endpoint), 0
+        late, answered = Caller(self.endpoint), 0
         with self.assertRaises(Refused) as caught:
             late.call("other.wait", {"ms": 0})
         self.assertEqual(caught.exception.code, DRAINING)
         self.assertGreater(caught.exception.body["retry_after_ms"], 0)
         while asker.is_alive():
-            begun = time.monotonic()
             self.assertEqual(late.call("probe.wait", {"ms": 0}), {"slept_ms": 0})
-            pause = max(pause, time.monotonic() - begun)
+            answered += 1
         asker.join()
-        self.assertLess(pause, 0.4)                                   # of 1.5 s that the plugin needed
+        self.assertGreater(answered, 5)                               # in the 1.5 s that the other one needed
         answers = [self.caller.receive() for _ in accepted]
         self.assertEqual([(header[1], header[2]) for header, _ in answers], [(REPLY, number) for number in accepted])
         self.assertIn(("taken", "", "plugin other is out"), verdict[0][1])

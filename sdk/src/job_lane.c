@@ -27,6 +27,7 @@ static pthread_cond_t lanes_changed;
 static pthread_once_t lanes_once = PTHREAD_ONCE_INIT;
 static struct lane lanes[LANE_LIMIT];
 static size_t lanes_len;
+static int64_t all_hot_until_ms; /* of lanes whose threads have not waited yet when all are woken */
 
 static void lanes_init(void)
 {
@@ -47,6 +48,7 @@ static struct lane *lane_get(const char *name)
 		return &lanes[LANE_LIMIT - 1];
 	struct lane *lane = &lanes[lanes_len++];
 	snprintf(lane->name, sizeof(lane->name), "%s", name);
+	lane->hot_until_ms = all_hot_until_ms;
 	return lane;
 }
 
@@ -62,6 +64,8 @@ void kontor_job_lane_wake(const char *lane)
 	pthread_mutex_lock(&lanes_lock);
 	if (lane)
 		lane_heat(lane_get(lane));
+	else
+		all_hot_until_ms = kontor_monotonic_ms() + HOT_MS;
 	for (size_t i = 0; !lane && i < lanes_len; i++)
 		lane_heat(&lanes[i]);
 	pthread_cond_broadcast(&lanes_changed);

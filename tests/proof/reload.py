@@ -15,7 +15,7 @@ def main():
     quick = sys.argv[1:2] == ["--quick"]
     rounds = 1 if quick else int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with tempfile.TemporaryDirectory(prefix="kontor-reload-") as folder:
-        rig = ReloadRig(folder, seconds=0.3 if quick else 1.5, report=lambda text: print(text, flush=True))
+        rig = ReloadRig(folder, seconds=0.2 if quick else 1.5, report=lambda text: print(text, flush=True))
         try:
             wrong = rig.run(rounds, calls=50 if quick else 1000)
         finally:

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The smallest useful plugin: one method, one option. docs/plugin-guide.md walks through it.
+ * The smallest useful plugin: two methods, one option. docs/plugin-guide.md walks through it.
  */
+#include <threads.h>
+
 #include "kontor/plugin.h"
+#include "kontor/time.h"
 
 /* What the configuration fills: one of these per process. */
 struct hello {
@@ -30,8 +33,24 @@ static int greet(void *self, kontor_request *request)
 	return 0;
 }
 
+static const struct kontor_arg wait_args[] = {
+	{"ms", KONTOR_ARG_INT, .required = true, .min = 0, .max = 60000, .help = "milliseconds"},
+};
+
+/* hello.wait {ms} -> {}. What takes long looks from time to time whether anybody still waits for it. */
+static int wait_a_while(void *self, kontor_request *request)
+{
+	(void)self;
+	int64_t until = kontor_monotonic_ms() + kontor_arg_int(request, "ms");
+	while (kontor_monotonic_ms() < until && !kontor_request_cancelled(request))
+		thrd_sleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	return 0;
+}
+
 static const struct kontor_method methods[] = {
 	{"greet", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, greet_args, 1, .help = "Greets somebody.", .handle = greet},
+	{"wait", KONTOR_METHOD_NO_DATABASE, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, wait_args, 1,
+	 .help = "Waits, unless its caller gives up.", .handle = wait_a_while},
 };
 
 /* SIGHUP: takes the options whose row says `reloadable`. */
@@ -51,7 +70,7 @@ static const struct kontor_plugin plugin = {
 	.conf = conf,
 	.conf_len = 1,
 	.methods = methods,
-	.methods_len = 1,
+	.methods_len = sizeof(methods) / sizeof(methods[0]),
 	.reload = reload,
 };
 KONTOR_PLUGIN(plugin)

@@ -201,6 +201,36 @@ static void check_names(struct unit *unit, struct config *config, const char *se
 	}
 }
 
+static bool is_reached_by_tcp(const struct unit_config *unit_config, const char *service)
+{
+	const struct service_entry *entry = datacenter_service(&unit_config->here, service);
+	for (const char *const *endpoint = entry ? entry->endpoints : NULL; endpoint && *endpoint; endpoint++)
+		if (endpoint_is_tcp(*endpoint))
+			return true;
+	return false;
+}
+
+/* What the unit's plugins call over a network takes a key of its own. */
+static void check_own_key(struct unit *unit)
+{
+	const struct unit_config *unit_config = unit->config;
+	const char *key_file = unit_config->options.key_file;
+	const char *told = "";
+	for (size_t i = 0; i < unit->plugins_len && !(key_file && key_file[0]); i++) {
+		const struct kontor_plugin *api = &unit_plugin_at(unit, i)->api;
+		for (const char *const *call = api->calls; call && *call; call++) {
+			if (unit_plugin(unit, *call) || strcmp(*call, told) == 0 ||
+			    !is_reached_by_tcp(unit_config, *call))
+				continue;
+			told = *call;
+			CONFIG_PROBLEM_AT(unit_config->config, "service", *call, "endpoints",
+					  "plugin \"%s\" calls service \"%s\" by tcp, which needs the unit's own key: "
+					  "make one with `kontor keys generate` and name it in key_file",
+					  api->name, *call);
+		}
+	}
+}
+
 size_t unit_configure(struct unit *unit, const struct args *args)
 {
 	unit->args = args;
@@ -224,6 +254,7 @@ size_t unit_configure(struct unit *unit, const struct args *args)
 	check_names(unit, config, "service");
 	check_endpoints(unit_config, args);
 	datacenter_check_services(config, &unit_config->here);
+	check_own_key(unit);
 	unit_check_calls(unit);
 	return config->problems_len;
 }

@@ -70,35 +70,34 @@ static int identify_as(const struct unit_config *config, const struct user_entry
 	return 0;
 }
 
-/* By the uid of the process at the other end of an ipc connection. */
-static int find_by_uid(const struct unit_config *config, const char *address, const struct user_entry **ret_self,
-		       struct kontor_error *err)
+/* By the uid of the process at the other end of an ipc connection. NULL: nobody, and err says why. */
+static const struct user_entry *find_by_uid(const struct unit_config *config, const char *address,
+					    struct kontor_error *err)
 {
 	int64_t uid = peer_uid(address);
 	for (size_t i = 0; i < config->users_len && uid >= 0; i++)
-		if (config->users[i].uid == uid) {
-			*ret_self = &config->users[i];
-			return 0;
-		}
+		if (config->users[i].uid == uid)
+			return &config->users[i];
 	if (uid >= 0)
-		return kontor_fail(err, KONTOR_E_DENIED,
-				   "uid %lld is no user here: add it to a user block of users.conf", (long long)uid);
-	return kontor_fail(err, KONTOR_E_DENIED, "this connection does not tell who calls");
+		kontor_fail(err, KONTOR_E_DENIED, "uid %lld is no user here: add it to a user block of users.conf",
+			    (long long)uid);
+	else
+		kontor_fail(err, KONTOR_E_DENIED, "this connection does not tell who calls");
+	return NULL;
 }
 
 /* By the key that the ZAP handler let in. It may be gone by now. */
-static int find_by_key(const struct unit_config *config, const char *key, const struct user_entry **ret_self,
-		       struct kontor_error *err)
+static const struct user_entry *find_by_key(const struct unit_config *config, const char *key, struct kontor_error *err)
 {
+	const struct user_entry *self = key ? unit_config_key_user(config, key) : NULL;
 	if (!key)
-		return kontor_fail(err, KONTOR_E_DENIED, "this connection does not tell who calls");
-	*ret_self = unit_config_key_user(config, key);
-	if (*ret_self)
-		return 0;
-	return kontor_fail(err, KONTOR_E_DENIED, "the key %s %s", key,
-			   unit_config_key_revoked(config, key)
-				   ? "is revoked"
-				   : "is no user's any more: add it to the user's keys in users.conf");
+		kontor_fail(err, KONTOR_E_DENIED, "this connection does not tell who calls");
+	else if (!self)
+		kontor_fail(err, KONTOR_E_DENIED, "the key %s %s", key,
+			    unit_config_key_revoked(config, key)
+				    ? "is revoked"
+				    : "is no user's any more: add it to the user's keys in users.conf");
+	return self;
 }
 
 static int become_caller(const struct unit_config *config, const struct user_entry *self, const char *claim,
@@ -148,11 +147,10 @@ int front_identify(struct front *front, const struct caller *caller, zmq_msg_t *
 		*user = identity->user;
 		return 0;
 	}
-	const struct user_entry *self = NULL;
 	become(user, "", 0, false);
-	int rc = network ? find_by_key(config, property, &self, err) : find_by_uid(config, property, &self, err);
-	if (rc == 0)
-		rc = become_caller(config, self, header->caller, user, err);
+	const struct user_entry *self =
+		network ? find_by_key(config, property, err) : find_by_uid(config, property, err);
+	int rc = self ? become_caller(config, self, header->caller, user, err) : KONTOR_E_DENIED;
 	if (rc == 0 && property)
 		remember(identity, message, property, header->caller, config, user);
 	return rc;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "kontor/host.h"
+#include "kontor/keys.h"
 #include "kontor/log.h"
 
 #define CHECK_LIMIT 1000 /* ids in one idgen.check */
@@ -53,6 +54,12 @@ static const struct kontor_conf_row conf[] = {
 	 .help = "Endpoints of other idgen units, of this datacenter and of others. They warn each other of a "
 		 "datacenter id that is used twice, of a database that lost what it had acknowledged, and of wrong "
 		 "clocks."},
+	{.key = "peer_keys",
+	 .type = KONTOR_CONF_LIST,
+	 .offset = offsetof(struct idgen, peer_keys),
+	 .default_text = "{}",
+	 .help = "Public keys of the peers by tcp, in single quotes: one for all of them, or one for each in their "
+		 "order. This unit needs a key_file for them."},
 };
 
 static const struct kontor_arg next_args[] = {
@@ -239,16 +246,40 @@ void idgen_report(void *arg, struct peer_report *ret_report)
 
 /* ---- life cycle ------------------------------------------------------------------------------------------------ */
 
+static bool is_tcp(const char *endpoint)
+{
+	return strncmp(endpoint, "tcp://", 6) == 0;
+}
+
+static int check_peer_keys(const struct idgen *idgen, size_t tcp_peers, struct kontor_error *err)
+{
+	size_t len = 0;
+	for (const char *const *key = idgen->peer_keys; key && *key; key++, len++)
+		if (!kontor_key_valid(*key))
+			return kontor_fail(err, KONTOR_E_BAD_REQUEST,
+					   "peer_keys: '%s' is no public key: it must be the 40 characters of "
+					   "public-key in NAME.key, in single quotes",
+					   *key);
+	if (tcp_peers ? len != 1 && len != tcp_peers : len > 0)
+		return kontor_fail(err, KONTOR_E_BAD_REQUEST,
+				   "%zu peer_keys for %zu peers by tcp: write one for all of them, or one for each",
+				   len, tcp_peers);
+	return 0;
+}
+
 static int check(const void *self, struct kontor_error *err)
 {
 	const struct idgen *idgen = self;
-	for (const char *const *peer = idgen->peers; peer && *peer; peer++)
-		if (strncmp(*peer, "ipc://", 6) != 0 && strncmp(*peer, "tcp://", 6) != 0)
+	size_t tcp_peers = 0;
+	for (const char *const *peer = idgen->peers; peer && *peer; peer++) {
+		if (strncmp(*peer, "ipc://", 6) != 0 && !is_tcp(*peer))
 			return kontor_fail(
 				err, KONTOR_E_BAD_REQUEST,
 				"peers: \"%s\" is no endpoint: write ipc:///FOLDER/UNIT.sock or tcp://HOST:PORT",
 				*peer);
-	return 0;
+		tcp_peers += is_tcp(*peer);
+	}
+	return check_peer_keys(idgen, tcp_peers, err);
 }
 
 static void warn_before_the_end(const struct idgen *idgen)
@@ -295,6 +326,8 @@ static int start_peer_calls(struct idgen *idgen, kontor_host *host, struct konto
 	struct peer_calls_options options = {.book = idgen->book,
 					     .caller = kontor_host_unit(host),
 					     .endpoints = idgen->peers,
+					     .server_keys = idgen->peer_keys,
+					     .key_file = kontor_host_setting(host, "", "", "key_file"),
 					     .report = idgen_report,
 					     .arg = idgen};
 	while (idgen->peers[options.endpoints_len])

@@ -15,7 +15,7 @@ struct idgen {
 	const char *claim; /* "manual" or "auto" */
 	int64_t slots;
 	int64_t window_ms;
-	const char *const *peers;
+	const char *const *peers, *const *peer_keys;
 
 	struct machine_generation generation;
 	struct journal journal;

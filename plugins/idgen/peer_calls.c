@@ -175,10 +175,32 @@ static void *caller_run(void *arg)
 	return NULL;
 }
 
-static int start_caller(struct peer_calls *calls, const char *name, const char *endpoint, struct kontor_error *err)
+static bool is_tcp(const char *endpoint)
 {
+	return strncmp(endpoint, "tcp://", 6) == 0;
+}
+
+/* The public key of the peer at that place of the list; NULL: none is needed, or it was not told. */
+static const char *server_key(const struct peer_calls_options *options, size_t index)
+{
+	const char *const *keys = options->server_keys;
+	if (!is_tcp(options->endpoints[index]) || !keys || !keys[0])
+		return NULL;
+	for (size_t i = 0; i < index && keys[1]; i++)
+		keys += is_tcp(options->endpoints[i]);
+	return keys[0];
+}
+
+static int start_caller(struct peer_calls *calls, const struct peer_calls_options *peers, size_t index,
+			struct kontor_error *err)
+{
+	const char *endpoint = peers->endpoints[index];
 	struct caller *caller = &calls->callers[calls->callers_len];
-	struct kontor_client_options options = {.zmq_context = calls->zmq, .endpoint = endpoint, .caller = name};
+	struct kontor_client_options options = {.zmq_context = calls->zmq,
+						.endpoint = endpoint,
+						.server_key = server_key(peers, index),
+						.key_file = is_tcp(endpoint) ? peers->key_file : NULL,
+						.caller = peers->caller};
 	if (!endpoint[0] || strlen(endpoint) >= sizeof(caller->endpoint))
 		return kontor_fail(err, KONTOR_E_BAD_REQUEST,
 				   "peers: \"%.60s\" is no endpoint of 1 to %zu bytes, like ipc:///run/kontor/ids.sock",
@@ -230,7 +252,7 @@ int peer_calls_start(const struct peer_calls_options *options, struct peer_calls
 	struct peer_calls *calls = new_calls(options);
 	int code = calls ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "peers: out of memory");
 	for (size_t i = 0; !code && i < options->endpoints_len; i++)
-		code = start_caller(calls, options->caller, options->endpoints[i], err);
+		code = start_caller(calls, options, i, err);
 	if (code)
 		peer_calls_stop(calls);
 	else

@@ -18,7 +18,9 @@ struct peer_calls_options {
 	const char *caller;           /* this unit's name, as kontor_client_options.caller */
 	const char *const *endpoints; /* "ipc:///run/kontor/ids.sock"; copied */
 	size_t endpoints_len;
-	uint32_t every_ms; /* 0: PEER_CALLS_EVERY_MS */
+	const char *const *server_keys; /* NULL-terminated: of the tcp ones, one for all or one for each; NULL: none */
+	const char *key_file;           /* as kontor_client_options.key_file */
+	uint32_t every_ms;              /* 0: PEER_CALLS_EVERY_MS */
 	/* Fills *ret with what to say about this unit. In the threads of peer_calls, several at once; must not wait. */
 	void (*report)(void *arg, struct peer_report *ret);
 	void *arg;

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -120,6 +121,28 @@ class Network(unittest.TestCase):
             got = rig.exchange(connection, (rig.zmtp3_null([(b"Socket-Type", b"DEALER"), *forged]), b"READY"),
                                (rig.message(rig.request_frames(method="kontor.keys")), b"has not"))
             self.assertIn(b"kontor.keys needs the role admin, which me has not", got)
+
+    def test_units_call_each_other_with_their_own_keys(self):
+        conf, runtime = self.kontor.folder / "far", pathlib.Path(self.kontor.endpoint.removeprefix("ipc://")).parent / "far"
+        shutil.copytree(self.unit.conf, conf, dirs_exist_ok=True)
+        (conf / "conf.d/network.conf").write_text(f'approvals = "untrusted"\nkey_file = "{self.unit.keys}/peer.key_secret"\n')
+        (conf / "units/idgen.conf").write_text(
+            f'plugins = {{"idgen"}}\nplugin "idgen" {{ peers = {{"{self.unit.endpoint}"}} '
+            f'peer_keys = {{\'{self.unit.public["unit"]}\'}} }}\n')
+        command = [BUILD / "bin/kontord", "--unit", "idgen", "--conf", conf, "--runtime", runtime, "--state",
+                   self.kontor.folder / "far-state", "--plugins", BUILD / "plugins"]
+        with open(self.kontor.folder / "log/far.log", "w+", encoding="utf-8") as log:
+            far = subprocess.Popen([str(word) for word in command], stderr=log)
+            try:
+                rig.wait_until(lambda: "unit is ready" in pathlib.Path(log.name).read_text(), "ready")
+                with rig.Caller(f"ipc://{runtime}/idgen.sock") as caller, self.unit.caller("admin") as admin:
+                    peers = caller.call("idgen.stats")["peers"]
+                    self.assertEqual([peer.get("problem", "") for peer in peers], [""], peers)
+                    seen = {row["user"]: row.get("connections", 0) for row in admin.call("kontor.keys")["rows"]}
+                    self.assertGreaterEqual(seen["peer"], 1)
+            finally:
+                far.terminate()
+                far.wait(60)
 
     # ---- keys change
 

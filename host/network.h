@@ -27,7 +27,7 @@ void network_put(const struct unit *unit, kontor_writer *w);
 int network_list_keys(void *self, kontor_request *request);
 
 /* network_proof.c: with a socket of its own that is guarded by the very same function, sees that a stranger's key is
- * refused and a known one gets in. Milliseconds, at most two seconds. */
+ * refused and a known one gets in. Milliseconds, at most five seconds. */
 struct zap;
 int network_prove(struct unit *unit, const struct kontor_key_pair *own, struct zap *zap, struct kontor_error *err);
 

@@ -13,7 +13,7 @@
 #include "sockets.h"
 #include "zap.h"
 
-#define PROOF_MS 2000
+#define PROOF_MS 5000
 #define STRANGER_EVENTS "inproc://proof-stranger"
 #define REFUSED_STATUS 400 /* of ZAP: the handler said no */
 #define EVENT_SIZE 6       /* bytes: number of the event (16 bits), value (32 bits) */

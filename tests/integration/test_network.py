@@ -136,8 +136,9 @@ class Network(unittest.TestCase):
             try:
                 rig.wait_until(lambda: "unit is ready" in pathlib.Path(log.name).read_text(), "ready")
                 with rig.Caller(f"ipc://{runtime}/idgen.sock") as caller, self.unit.caller("admin") as admin:
-                    peers = caller.call("idgen.stats")["peers"]
-                    self.assertEqual([peer.get("problem", "") for peer in peers], [""], peers)
+                    # the first exchange may be late on a slow machine; there is one every two seconds
+                    rig.wait_until(lambda: [peer.get("problem", "") for peer in caller.call("idgen.stats")["peers"]] == [""],
+                                   "heard of its peer")
                     seen = {row["user"]: row.get("connections", 0) for row in admin.call("kontor.keys")["rows"]}
                     self.assertGreaterEqual(seen["peer"], 1)
             finally:
@@ -320,7 +321,7 @@ class Start(unittest.TestCase):
         runtime = self.kontor.endpoint.removeprefix("ipc://").removesuffix("/all.sock")
         command = [BUILD / "bin/kontord", "--unit", "all", "--conf", self.unit.conf, "--runtime", runtime, "--state",
                    self.kontor.folder / "state", "--plugins", BUILD / "plugins"]
-        for fault, says in (("domain", "a stranger's key got in|does not tell whose key"), ("handler", "within 2000 ms")):
+        for fault, says in (("domain", "a stranger's key got in|does not tell whose key"), ("handler", "within 5000 ms")):
             with self.subTest(fault):
                 library = str(BUILD / f"tests/zmq_without_{fault}.so")
                 done = subprocess.run([*map(str, command)], env=dict(os.environ, LD_PRELOAD=library), stdout=subprocess.PIPE,

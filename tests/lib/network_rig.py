@@ -16,7 +16,7 @@ import zmq
 import zmq.auth
 from zmq.utils.monitor import recv_monitor_message
 
-WAIT_S = 30     # for what must happen; a slow machine needs seconds
+WAIT_S = 120    # for what must happen; a slow machine needs seconds
 
 
 def wait_until(condition, what):

@@ -52,15 +52,17 @@ static size_t copy_out(kontor_writer *w, unsigned char *out)
 	return size;
 }
 
-void bench_prepare(struct bench_frames *request, const char *method, const char *name_space, uint64_t count)
+void bench_prepare(struct bench_frames *request, const char *method, uint64_t count)
 {
 	struct kontor_frame_header header = {.version = 1, .kind = KONTOR_FRAME_REQUEST, .id = 7, .left_ms = 10000};
 	kontor_writer *head = kontor_writer_new(), *body = kontor_writer_new();
 	snprintf(header.method, sizeof(header.method), "%s", method);
 	kontor_frame_write(head, &header);
 	kontor_write_map(body);
-	if (name_space)
-		kontor_put_string(body, "namespace", name_space);
+	if (strcmp(method, "idgen.next") == 0)
+		kontor_put_string(body, "namespace", "payout");
+	if (strcmp(method, "hello.greet") == 0)
+		kontor_put_string(body, "name", "payout");
 	if (count)
 		kontor_put_uint(body, "count", count);
 	kontor_write_end(body);

@@ -26,9 +26,9 @@ void bench_pin(void);
 /* The number of an argument; ends the program with `usage` when it is none. */
 uint64_t bench_number(const char *text, const char *usage);
 
-/* A request without an idempotency key. name_space: argument `namespace`, NULL for none; count: argument `count`, 0 for
- * none. Ends the program when there is no memory. */
-void bench_prepare(struct bench_frames *request, const char *method, const char *name_space, uint64_t count);
+/* A request without an idempotency key, with what the methods idgen.next and hello.greet need. count: argument `count`,
+ * 0 for none. Ends the program when there is no memory. */
+void bench_prepare(struct bench_frames *request, const char *method, uint64_t count);
 
 void *bench_connect(void *context, const char *endpoint);
 void bench_send(void *dealer, const struct bench_frames *request);

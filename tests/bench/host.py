@@ -1,33 +1,78 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Synchronous round trips over ipc: kontor.ping and idgen.next against a bare DEALER/ROUTER echo of frames
-of the same number and sizes."""
-import json
+"""What the host costs: a unit with one light plugin, the example hello, against the bare sockets of the same run.
+
+host.py [SLICES]: one-second slices of each comparison (default 21), synchronous round trips over ipc, in turns, client and
+both servers pinned to one core. The bare servers answer with as many frames of the same sizes:
+- kontor.ping, which the front answers itself, against a DEALER/ROUTER echo;
+- hello.greet, which a worker thread answers, against a ROUTER that hands all frames by inproc to a worker thread and back."""
 import os
 import pathlib
+import socket
 import statistics
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+from bench_rig import STARTED_SECONDS, Unit, met, run_lines, server_answers, spread, target    # noqa: E402
 from kontor_instance import BUILD, Instance                         # noqa: E402
 
-SLICES = 11
+SLICES = int(sys.argv[1]) if len(sys.argv) > 1 else 21
+RETURNS = 5                     # times that the database comes back
+
+
+def compare(unit, method, bare, what):
+    slices = run_lines(BUILD / "bench/round_trip", unit.endpoint, method, 1, SLICES, "pinned", bare)
+    ratios = [one["kontor_p50_us"] / one["echo_p50_us"] for one in slices]
+    print(f"{method}, {what}, pinned:")
+    for name in "p50", "p99":
+        own, other = (statistics.median(one[f"{side}_{name}_us"] for one in slices) for side in ("kontor", "echo"))
+        print(f"    {name} {own:.1f} µs, bare {other:.1f} µs; ratio "
+              f"{spread([one[f'kontor_{name}_us'] / one[f'echo_{name}_us'] for one in slices])}, {SLICES} slices")
+    target("p50 at most 1.3 times the bare one's", statistics.median(ratios) <= 1.3)
+
+
+def after_start(kontor, unit):
+    """Milliseconds from the database's greeting until the unit says READY=1; it waited for the database."""
+    unit.stop()
+    kontor.control("db-down")
+    path = kontor.folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.settimeout(STARTED_SECONDS)
+        notified.bind(str(path))
+        unit.start(NOTIFY_SOCKET=str(path))
+        time.sleep(1)
+        starter = subprocess.Popen([pathlib.Path(__file__).parents[1] / "lib/instance", kontor.folder, "db-up"],
+                                   env=kontor.environment, stdout=subprocess.DEVNULL)
+        at = server_answers(kontor.socket)
+        while b"READY=1" not in notified.recv(4096):
+            pass
+        took_ms = (time.monotonic() - at) * 1000
+        starter.wait()
+    path.unlink()
+    return took_ms
 
 
 def main():
     with Instance() as kontor:
-        pid = int((kontor.folder / "kontord.pid").read_text())
-        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():    # all on one core, as the echo
-            os.sched_setaffinity(int(task.name), {0})
-        for method in ("kontor.ping", "idgen.next"):
-            done = subprocess.run([BUILD / "bench/round_trip", kontor.endpoint, method, "1", str(SLICES)], text=True,
-                                  stdout=subprocess.PIPE, check=True)
-            slices = [json.loads(line) for line in done.stdout.splitlines()]
-            ratios = sorted(s["kontor"] / s["echo"] for s in slices)
-            print(f"{method}: {statistics.median(s['kontor'] for s in slices):,.0f} round trips/s, "
-                  f"bare echo {statistics.median(s['echo'] for s in slices):,.0f}/s, "
-                  f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}, {SLICES} slices)")
+        kontor.control("host-down")
+        (kontor.folder / "conf/units/hello.conf").write_text('plugins = {"hello"}\n')
+        unit = Unit(kontor, "hello")
+        try:
+            delays = [after_start(kontor, unit) for _ in range(RETURNS)]
+            print(f"load average at the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+            unit.pin({0})
+            compare(unit, "kontor.ping", "echo", "answered by the front, against a DEALER/ROUTER echo")
+            compare(unit, "hello.greet", "relay", "answered by a worker, against a ROUTER with a worker thread by inproc")
+            memory = unit.resident_mib()
+            print(f"memory of the unit with the plugin hello after all that:\n    {memory:.1f} MiB resident")
+            target("at most 15 MB", memory * 1.048576 <= 15)
+            print(f"ready after the database's greeting, the unit waiting for it to start:\n    {spread(delays, '.0f')} ms")
+            target("at most 50 ms", statistics.median(delays) <= 50)
+        finally:
+            unit.stop()
+    print(f"{met.count(True)} of {len(met)} targets met")
 
 
 if __name__ == "__main__":

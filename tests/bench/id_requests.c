@@ -34,7 +34,7 @@ static int load(void *dealer, uint64_t window, uint64_t seconds)
 	struct bench_frames request, reply;
 	uint64_t asked = 0, answered = 0, errors = 0;
 	double end = bench_now() + (double)seconds, now = 0, slowest = 0;
-	bench_prepare(&request, "idgen.next", "payout", 0);
+	bench_prepare(&request, "idgen.next", 0);
 	do {
 		for (now = bench_now(); asked - answered < window && now < end; asked++) {
 			sent[asked % window] = now;
@@ -71,9 +71,9 @@ static double timed_us(void *dealer, const struct bench_frames *warm, const stru
 static int grants(void *dealer, uint64_t pairs)
 {
 	struct bench_frames warm, one, million;
-	bench_prepare(&warm, "kontor.ping", NULL, 0);
-	bench_prepare(&one, "idgen.next", "payout", 1);
-	bench_prepare(&million, "idgen.next", "payout", MILLION);
+	bench_prepare(&warm, "kontor.ping", 0);
+	bench_prepare(&one, "idgen.next", 1);
+	bench_prepare(&million, "idgen.next", MILLION);
 	for (uint64_t i = 0; i < pairs; i++) {
 		sleep_ms(PAIR_MS);
 		double one_us = timed_us(dealer, &warm, &one), million_us = timed_us(dealer, &warm, &million);
@@ -86,7 +86,7 @@ static int first(void *dealer, uint64_t seconds)
 {
 	struct bench_frames request, reply;
 	double end = bench_now() + (double)seconds;
-	bench_prepare(&request, "idgen.next", "payout", 0);
+	bench_prepare(&request, "idgen.next", 0);
 	while (bench_now() < end) {
 		bench_send(dealer, &request);
 		bench_receive(dealer, false, &reply);

@@ -9,13 +9,13 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+from bench_rig import STARTED_SECONDS, Unit, met, run_lines, server_answers, spread, target    # noqa: E402
 from kontor_instance import BUILD, Instance                         # noqa: E402
 
 SLICES = int(sys.argv[1]) if len(sys.argv) > 1 else 21
@@ -24,60 +24,19 @@ WRITES_SECONDS = 65             # three times the 20 s that a slot may take for 
 FROZEN_SECONDS = 15
 SHORT_WINDOW_SECONDS = 5        # the shortest: a database that is away for longer stops the ids
 RETURNS = 5                     # times that the database comes back
-STARTED_SECONDS = 30            # limit for whatever is waited for
 
-met = []
-
-
-def target(text, met_here):
-    met.append(met_here)
-    print(f"    target {text}: {'met' if met_here else 'MISSED'}", flush=True)
-
-
-def spread(values, form=".2f"):
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
-
-
-def run_lines(*command):
-    done = subprocess.run([str(part) for part in command], text=True, stdout=subprocess.PIPE, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-class Unit:
-    """kontord with the plugin idgen alone, beside an instance's database."""
+class IdgenUnit(Unit):
+    """With what asks it for ids."""
 
     def __init__(self, kontor):
-        self.kontor = kontor
-        self.runtime = pathlib.Path(kontor.endpoint.removeprefix("ipc://")).parent
-        self.endpoint = f"ipc://{self.runtime}/idgen.sock"
-        self.log = open(kontor.folder / "log/idgen.log", "ab")
-        self.process = None
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [BUILD / "bin/kontord", "--unit", "idgen", "--conf", self.kontor.folder / "conf", "--runtime", self.runtime,
-             "--state", self.kontor.folder / "state", "--plugins", BUILD / "plugins"], stderr=self.log)
-
-    def stop(self):
-        if self.process:
-            self.process.terminate()
-            self.process.wait(STARTED_SECONDS)
-            self.process = None
+        super().__init__(kontor, "idgen")
 
     def first_id(self):
         return run_lines(BUILD / "bench/id_requests", "first", self.endpoint, STARTED_SECONDS)[0]["at"]
 
-    def pin(self, cores):
-        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
-            os.sched_setaffinity(int(task.name), cores)
-
     def load(self, window, seconds):
         return subprocess.Popen([BUILD / "bench/id_requests", "load", self.endpoint, str(window), str(seconds)],
                                 stdout=subprocess.PIPE, text=True)
-
-    def resident_mib(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def finished(load):
@@ -172,20 +131,6 @@ def frozen(kontor, unit):
     target("0 failed requests", done["errors"] == 0)
 
 
-def answers(path):
-    """When the server greets a connection, by CLOCK_MONOTONIC."""
-    while True:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(STARTED_SECONDS)
-            try:
-                connection.connect(path)
-                if connection.recv(1):
-                    return time.monotonic()
-            except OSError:
-                pass
-        time.sleep(0.001)
-
-
 def after_start(kontor, unit):
     """The unit waits for its database, which then starts."""
     unit.stop()
@@ -196,7 +141,7 @@ def after_start(kontor, unit):
                                env=kontor.environment, stdout=subprocess.DEVNULL)
     first = subprocess.Popen([BUILD / "bench/id_requests", "first", unit.endpoint, str(2 * STARTED_SECONDS)],
                              stdout=subprocess.PIPE, text=True)
-    at = answers(kontor.socket)
+    at = server_answers(kontor.socket)
     starter.wait()
     return (finished(first)["at"] - at) * 1000
 
@@ -227,7 +172,7 @@ def first_ids(kontor, unit):
 def main():
     with Instance() as kontor:
         kontor.control("host-down")
-        unit = Unit(kontor)
+        unit = IdgenUnit(kontor)
         unit.start()
         try:
             unit.first_id()

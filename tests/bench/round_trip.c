@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned]: requests to kontord and to a bare DEALER/ROUTER echo, in
- * turns of one second. The echo answers with as many frames of the same sizes as kontord's replies have. WINDOW
- * requests are in flight: 1 is a synchronous round trip. Prints one JSON line per slice: rates, and for a window of 1
- * the median and the 99th percentile in microseconds.
+ * round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned] [echo|relay]: requests to kontord and to a bare server, in
+ * turns of one second. The echo is a ROUTER that answers itself, as kontord does for an inline method; the relay hands
+ * all to a worker thread, as for other methods. Both answer with as many frames of the same sizes as kontord's replies
+ * have. WINDOW requests are in flight: 1 is a synchronous round trip. Prints one JSON line per slice: rates, and for a
+ * window of 1 the median and the 99th percentile in microseconds.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -15,9 +16,10 @@
 
 #include <zmq.h>
 
+#include "bare_server.h"
 #include "bench_client.h"
 
-#define USAGE "round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned]"
+#define USAGE "round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned] [echo|relay]"
 #define SAMPLES_LIMIT 1000000
 #define WARM_UP 2000
 
@@ -28,49 +30,16 @@ struct side {
 
 static float samples[SAMPLES_LIMIT];
 
-/* ---- the echo: a process of its own, as kontord is ---- */
+/* ---- the bare server: a process of its own, as kontord is ---- */
 
-static void send_blank(void *router, size_t size, int more)
-{
-	zmq_msg_t frame;
-	zmq_msg_init_size(&frame, size);
-	memset(zmq_msg_data(&frame), 0, size);
-	zmq_msg_send(&frame, router, more);
-}
-
-/* One message in, one of the given sizes out, in the thread of the ROUTER: nothing can be faster with these sockets. */
-static int echo(const char *endpoint, size_t header_size, size_t body_size)
-{
-	void *context = zmq_ctx_new();
-	void *router = zmq_socket(context, ZMQ_ROUTER);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	zmq_setsockopt(router, ZMQ_SNDHWM, &(int){0}, sizeof(int));
-	zmq_setsockopt(router, ZMQ_RCVHWM, &(int){0}, sizeof(int));
-	if (zmq_bind(router, endpoint))
-		return 1;
-	zmq_msg_t route, frame;
-	zmq_msg_init(&route);
-	zmq_msg_init(&frame);
-	for (;;) {
-		if (zmq_msg_recv(&route, router, 0) < 0)
-			return 1;
-		do
-			zmq_msg_recv(&frame, router, 0);
-		while (zmq_msg_more(&frame));
-		zmq_msg_send(&route, router, ZMQ_SNDMORE); /* leaves it empty */
-		send_blank(router, header_size, ZMQ_SNDMORE);
-		send_blank(router, body_size, 0);
-	}
-}
-
-static pid_t start_echo(const char *endpoint, const struct bench_frames *reply)
+static pid_t start_bare(const char *server, const char *endpoint, const struct bench_frames *reply)
 {
 	char header_size[24], body_size[24];
 	snprintf(header_size, sizeof(header_size), "%zu", reply->header_size);
 	snprintf(body_size, sizeof(body_size), "%zu", reply->body_size);
 	pid_t child = fork();
 	if (child == 0) {
-		execl("/proc/self/exe", "round_trip", "echo", endpoint, header_size, body_size, (char *)NULL);
+		execl("/proc/self/exe", "round_trip", server, endpoint, header_size, body_size, (char *)NULL);
 		_exit(127);
 	}
 	return child;
@@ -154,8 +123,12 @@ static void print_slice(const struct side *kontor, const struct side *bare, uint
 
 int main(int argc, char **argv)
 {
-	if (argc == 5 && strcmp(argv[1], "echo") == 0)
-		return echo(argv[2], bench_number(argv[3], USAGE), bench_number(argv[4], USAGE));
+	if (argc == 5 && (strcmp(argv[1], "echo") == 0 || strcmp(argv[1], "relay") == 0)) {
+		size_t header_size = bench_number(argv[3], USAGE), body_size = bench_number(argv[4], USAGE);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		return argv[1][0] == 'e' ? bare_echo(argv[2], header_size, body_size)
+					 : bare_relay(argv[2], header_size, body_size);
+	}
 	if (argc < 5) {
 		fputs("usage: " USAGE "\n", stderr);
 		return 2;
@@ -164,7 +137,7 @@ int main(int argc, char **argv)
 	if (argc < 6 || strcmp(argv[5], "unpinned") != 0)
 		bench_pin();
 	struct bench_frames request, reply;
-	bench_prepare(&request, argv[2], strcmp(argv[2], "idgen.next") == 0 ? "payout" : NULL, 0);
+	bench_prepare(&request, argv[2], 0);
 	void *context = zmq_ctx_new();
 	struct side kontor = {.dealer = bench_connect(context, argv[1])};
 	if (!warm_up(kontor.dealer, &request, &reply)) {
@@ -173,7 +146,7 @@ int main(int argc, char **argv)
 	}
 	char endpoint[64];
 	snprintf(endpoint, sizeof(endpoint), "ipc:///tmp/kontor-echo-%d", (int)getpid());
-	pid_t child = start_echo(endpoint, &reply);
+	pid_t child = start_bare(argc > 6 ? argv[6] : "echo", endpoint, &reply);
 	struct side bare = {.dealer = bench_connect(context, endpoint)};
 	for (int i = 0; i < WARM_UP; i++) {
 		bench_send(bare.dealer, &request);

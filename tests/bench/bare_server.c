@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <zmq.h>
@@ -54,6 +55,11 @@ int bare_echo(const char *endpoint, size_t header_size, size_t body_size)
 {
 	void *context = zmq_ctx_new();
 	struct bare bare = {context, open_socket(context, ZMQ_ROUTER), header_size, body_size};
+	const char *secret_key = getenv("BARE_SECRET_KEY");
+	if (secret_key) {
+		zmq_setsockopt(bare.socket, ZMQ_CURVE_SERVER, &(int){1}, sizeof(int));
+		zmq_setsockopt(bare.socket, ZMQ_CURVE_SECRETKEY, secret_key, strlen(secret_key) + 1);
+	}
 	return zmq_bind(bare.socket, endpoint) ? 1 : answer(&bare);
 }
 

@@ -14,6 +14,7 @@
 #include <zmq.h>
 
 #include "kontor/client.h"
+#include "kontor/keys.h"
 
 double bench_now(void)
 {
@@ -70,6 +71,28 @@ void bench_prepare(struct bench_frames *request, const char *method, uint64_t co
 	request->body_size = copy_out(body, request->body);
 }
 
+static const char *setting(const char *name)
+{
+	const char *value = getenv(name);
+	if (value)
+		return value;
+	fprintf(stderr, "%s is not set\n", name);
+	exit(2);
+}
+
+static void set_keys(void *dealer)
+{
+	struct kontor_key_pair own;
+	struct kontor_error err;
+	if (kontor_key_load(setting("KONTOR_KEY_FILE"), &own, &err)) {
+		fprintf(stderr, "%s\n", err.message);
+		exit(1);
+	}
+	zmq_setsockopt(dealer, ZMQ_CURVE_SERVERKEY, setting("KONTOR_SERVER_KEY"), KONTOR_KEY_TEXT_SIZE);
+	zmq_setsockopt(dealer, ZMQ_CURVE_PUBLICKEY, own.public_key, KONTOR_KEY_TEXT_SIZE);
+	zmq_setsockopt(dealer, ZMQ_CURVE_SECRETKEY, own.secret_key, KONTOR_KEY_TEXT_SIZE);
+}
+
 void *bench_connect(void *context, const char *endpoint)
 {
 	void *dealer = zmq_socket(context, ZMQ_DEALER);
@@ -78,6 +101,8 @@ void *bench_connect(void *context, const char *endpoint)
 	zmq_setsockopt(dealer, ZMQ_RCVHWM, &(int){0}, sizeof(int));
 	zmq_setsockopt(dealer, ZMQ_RECONNECT_IVL, &(int){1}, sizeof(int)); /* ms, for the moment that a unit begins */
 	zmq_setsockopt(dealer, ZMQ_RCVTIMEO, &(int){BENCH_REPLY_MS}, sizeof(int));
+	if (strncmp(endpoint, "tcp://", 6) == 0)
+		set_keys(dealer);
 	if (zmq_connect(dealer, endpoint) == 0)
 		return dealer;
 	fprintf(stderr, "cannot connect to %s: %s\n", endpoint, zmq_strerror(zmq_errno()));

@@ -30,6 +30,7 @@ uint64_t bench_number(const char *text, const char *usage);
  * 0 for none. Ends the program when there is no memory. */
 void bench_prepare(struct bench_frames *request, const char *method, uint64_t count);
 
+/* By tcp: with the keys of the file KONTOR_KEY_FILE, to a server that has KONTOR_SERVER_KEY. */
 void *bench_connect(void *context, const char *endpoint);
 void bench_send(void *dealer, const struct bench_frames *request);
 /* False: nothing there yet (dont_wait). A reply that does not come at all ends the program. */

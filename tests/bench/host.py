@@ -5,6 +5,7 @@
 host.py [SLICES]: one-second slices of each comparison (default 21), synchronous round trips over ipc, in turns, client and
 both servers pinned to one core. The bare servers answer with as many frames of the same sizes:
 - kontor.ping, which the front answers itself, against a DEALER/ROUTER echo;
+- the same by tcp, both with CURVE;
 - hello.greet, which a worker thread answers, against a ROUTER that hands all frames by inproc to a worker thread and back."""
 import os
 import pathlib
@@ -31,6 +32,21 @@ def compare(unit, method, bare, what):
         print(f"    {name} {own:.1f} µs, bare {other:.1f} µs; ratio "
               f"{spread([one[f'kontor_{name}_us'] / one[f'echo_{name}_us'] for one in slices])}, {SLICES} slices")
     target("p50 at most 1.3 times the bare one's", statistics.median(ratios) <= 1.3)
+
+
+def compare_network(unit):
+    """kontor.ping with CURVE against a bare CURVE DEALER/ROUTER echo."""
+    for window, name, what in ((1, "p50", "synchronous"), (1000, None, "1000 in flight")):
+        slices = run_lines(BUILD / "bench/round_trip", unit.tcp, "kontor.ping", window, SLICES, "pinned", "echo",
+                           KONTOR_KEY_FILE=unit.key_file, KONTOR_SERVER_KEY=unit.public_key)
+        rates = [one["kontor"] / one["echo"] for one in slices]
+        print(f"kontor.ping by tcp with CURVE, {what}, against a DEALER/ROUTER echo with CURVE, pinned:")
+        if name:
+            own, other = (statistics.median(one[f"{side}_{name}_us"] for one in slices) for side in ("kontor", "echo"))
+            print(f"    {name} {own:.1f} µs, bare {other:.1f} µs")
+        print(f"    {statistics.median(one['kontor'] for one in slices):,.0f}/s, bare "
+              f"{statistics.median(one['echo'] for one in slices):,.0f}/s; ratio {spread(rates)}, {SLICES} slices")
+        target("at least 0.8 times the bare one's throughput", statistics.median(rates) >= 0.8)
 
 
 def after_start(kontor, unit):
@@ -61,10 +77,13 @@ def main():
         unit = Unit(kontor, "hello")
         try:
             delays = [after_start(kontor, unit) for _ in range(RETURNS)]
+            unit.listen()
+            after_start(kontor, unit)
             print(f"load average at the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
             unit.pin({0})
             compare(unit, "kontor.ping", "echo", "answered by the front, against a DEALER/ROUTER echo")
             compare(unit, "hello.greet", "relay", "answered by a worker, against a ROUTER with a worker thread by inproc")
+            compare_network(unit)
             memory = unit.resident_mib()
             print(f"memory of the unit with the plugin hello after all that:\n    {memory:.1f} MiB resident")
             target("at most 15 MB", memory * 1.048576 <= 15)

@@ -18,6 +18,7 @@
 
 #include "bare_server.h"
 #include "bench_client.h"
+#include "kontor/keys.h"
 
 #define USAGE "round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned] [echo|relay]"
 #define SAMPLES_LIMIT 1000000
@@ -43,6 +44,25 @@ static pid_t start_bare(const char *server, const char *endpoint, const struct b
 		_exit(127);
 	}
 	return child;
+}
+
+/* Of a bare server by tcp, which the client finds in the environment as it found kontord's. */
+static void use_new_keys(char *endpoint, size_t size)
+{
+	struct kontor_key_pair pair;
+	char bound[64];
+	size_t bound_size = sizeof(bound);
+	void *context = zmq_ctx_new(), *probe = zmq_socket(context, ZMQ_ROUTER); /* for a port that is free */
+	if (kontor_key_generate(&pair, NULL) || zmq_bind(probe, "tcp://127.0.0.1:*") ||
+	    zmq_getsockopt(probe, ZMQ_LAST_ENDPOINT, bound, &bound_size)) {
+		fputs("no keys or no port\n", stderr);
+		exit(1);
+	}
+	zmq_close(probe);
+	zmq_ctx_term(context);
+	snprintf(endpoint, size, "%s", bound);
+	setenv("BARE_SECRET_KEY", pair.secret_key, 1);
+	setenv("KONTOR_SERVER_KEY", pair.public_key, 1);
 }
 
 /* ---- slices ---- */
@@ -145,7 +165,11 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	char endpoint[64];
-	snprintf(endpoint, sizeof(endpoint), "ipc:///tmp/kontor-echo-%d", (int)getpid());
+	bool network = strncmp(argv[1], "tcp://", 6) == 0;
+	if (network)
+		use_new_keys(endpoint, sizeof(endpoint));
+	else
+		snprintf(endpoint, sizeof(endpoint), "ipc:///tmp/kontor-echo-%d", (int)getpid());
 	pid_t child = start_bare(argc > 6 ? argv[6] : "echo", endpoint, &reply);
 	struct side bare = {.dealer = bench_connect(context, endpoint)};
 	for (int i = 0; i < WARM_UP; i++) {
@@ -159,6 +183,7 @@ int main(int argc, char **argv)
 	}
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	unlink(endpoint + strlen("ipc://"));
+	if (!network)
+		unlink(endpoint + strlen("ipc://"));
 	return 0;
 }

@@ -3,12 +3,14 @@
 import json
 import os
 import pathlib
+import re
 import socket
 import statistics
 import subprocess
 import time
 
 from kontor_instance import BUILD
+from network_rig import free_port
 
 STARTED_SECONDS = 30            # limit for whatever is waited for
 
@@ -24,8 +26,9 @@ def spread(values, form=".2f"):
     return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
-def run_lines(*command):
-    done = subprocess.run([str(part) for part in command], text=True, stdout=subprocess.PIPE, check=True)
+def run_lines(*command, **environment):
+    done = subprocess.run([str(part) for part in command], text=True, stdout=subprocess.PIPE, check=True,
+                          env=dict(os.environ, **environment))
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -38,6 +41,17 @@ class Unit:
         self.endpoint = f"ipc://{self.runtime}/{name}.sock"
         self.log = open(kontor.folder / f"log/{name}.log", "ab")
         self.process = None
+
+    def listen(self):
+        """Also by tcp, from its next start on; the same key pair is the unit's and the caller's."""
+        self.kontor.run("keys", "generate", "bench", "--out", self.kontor.folder)
+        conf, port = self.kontor.folder / "conf", free_port()
+        self.key_file, self.tcp = str(self.kontor.folder / "bench.key_secret"), f"tcp://127.0.0.1:{port}"
+        self.public_key = re.search(r'public-key = "(.*)"', (self.kontor.folder / "bench.key").read_text())[1]
+        with open(conf / f"units/{self.name}.conf", "a") as file:
+            file.write(f'bind = {{"{self.tcp}"}}\nkey_file = "{self.key_file}"\n')
+        with open(conf / "users.conf", "a") as file:
+            file.write(f"user \"bench\" {{ keys = {{'{self.public_key}'}} roles = {{\"operator\"}} }}\n")
 
     def start(self, **environment):
         self.process = subprocess.Popen(

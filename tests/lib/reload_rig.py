@@ -227,11 +227,18 @@ class ReloadRig:
                 self.wrong.append("switched off: the service was not there before")
         self.site.services('service "other" { enabled = no }')
         took = self.site.reload()
-        answers = [caller.call() for _ in range(calls) for caller in callers]
+        ping, pings, answers = Caller(self.site, "caller", "kontor.ping", {}), [], []
+        for _ in range(calls):
+            answers += [caller.call() for caller in callers]
+            pings.append(ping.call()[2] * 1000)
+        pings.sort()
+        ping.close()
         self.wrong += [f"switched off: {code} {message}" for code, message, _ in answers if code != DISABLED][:5]
         ms = sorted(seconds * 1000 for _, _, seconds in answers)
         self.report(f"switched off where no other place is: {len(answers)} calls after kontor reload ({took * 1000:,.0f} ms), "
-                    f"DISABLED in {statistics.median(ms):.2f} ms, p99 {ms[len(ms) * 99 // 100]:.2f} ms, longest {ms[-1]:.2f} ms")
+                    f"DISABLED in {statistics.median(ms):.2f} ms, p99 {ms[len(ms) * 99 // 100]:.2f} ms, longest {ms[-1]:.2f} ms; "
+                    f"kontor.ping between them {statistics.median(pings):.2f} ms, p99 {pings[len(pings) * 99 // 100]:.2f} ms, "
+                    f"longest {pings[-1]:.2f} ms")
         for caller in callers:
             caller.close()
 

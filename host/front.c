@@ -245,10 +245,12 @@ static void serve_control(struct front *front)
 {
 	struct task task;
 	while (zmq_recv(front->control.socket, &task, sizeof(task), ZMQ_DONTWAIT) == (int)sizeof(task)) {
+		(void)atomic_load_explicit(&front->handovers, memory_order_acquire);
 		if (task.run)
 			task.run(front, task.arg);
 		else
 			front->ended = true;
+		atomic_fetch_add_explicit(&front->handovers, 1, memory_order_release);
 		zmq_send(front->control.socket, "", 0, 0);
 	}
 	drained(front, &front->control);
@@ -440,10 +442,14 @@ void front_run(struct unit *unit, front_task task, void *arg)
 {
 	struct front *front = unit->front;
 	char done;
-	if (!front || zmq_send(front->control_peer, &(struct task){task, arg}, sizeof(struct task), 0) < 0)
+	if (!front)
+		return;
+	atomic_fetch_add_explicit(&front->handovers, 1, memory_order_release);
+	if (zmq_send(front->control_peer, &(struct task){task, arg}, sizeof(struct task), 0) < 0)
 		return;
 	while (zmq_recv(front->control_peer, &done, sizeof(done), 0) < 0 && zmq_errno() == EINTR)
 		;
+	(void)atomic_load_explicit(&front->handovers, memory_order_acquire);
 }
 
 void front_stop(struct unit *unit)

@@ -78,6 +78,7 @@ struct front {
 	bool uid_proven;               /* libzmq tells the peer's uid as front_identity.c reads it */
 	bool ended;
 	int64_t expired_ms;          /* when front_expire() ran last */
+	_Atomic unsigned handovers;  /* of front_run(): race checkers do not see those that libzmq makes */
 	_Atomic size_t outstanding;  /* exchanges that wait or run */
 	_Atomic int64_t answered_us; /* monotonic: the last answer to a caller outside of the process */
 	_Atomic int64_t beat_ms;     /* kontor_monotonic_ms() of the loop's last turn: the watchdog's proof of life */

@@ -121,6 +121,18 @@ static void sleep_ms(unsigned ms)
 	nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
 
+/* Where that gives back less than half of what is known to have come, memory is not what connections take. */
+static void cut_off(struct connection_guard *guard, struct connection *guilty, uint64_t own, int64_t now_ms)
+{
+	uint64_t known = guilty->busy_turns >= GUILTY_TURNS ? guilty->received : (uint64_t)guilty->unread;
+	cut(guilty, own - guard->low, now_ms);
+	sleep_ms(RELEASE_MS);
+	malloc_trim(0);
+	uint64_t left = own_memory(guard);
+	if (left + known / 2 > own)
+		guard->low = left;
+}
+
 static void watch(struct connection_guard *guard, uint64_t own, int64_t now_ms)
 {
 	if (now_ms - guard->found_ms >= FIND_EVERY_MS) {
@@ -134,9 +146,7 @@ static void watch(struct connection_guard *guard, uint64_t own, int64_t now_ms)
 	if (own < guard->low + guard->limit / WATCH_AT) {
 		end_watch(guard);
 	} else if (guilty && own > guard->low + guard->limit) {
-		cut(guilty, own - guard->low, now_ms);
-		sleep_ms(RELEASE_MS);
-		malloc_trim(0);
+		cut_off(guard, guilty, own, now_ms);
 	} else if (now_ms - guard->blamed_ms >= BLAME_MS) {
 		guard->low = own;
 		end_watch(guard);

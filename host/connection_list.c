@@ -8,6 +8,7 @@
 #include <linux/tcp.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,7 +161,10 @@ static void note_arrival(struct connection *connection)
 static void look_at_unread(struct connection *connection, int64_t now_ms)
 {
 	int unread = 0;
-	if (ioctl(connection->handle, SIOCOUTQ, &unread) < 0 || unread != connection->unread || unread == 0)
+	/* Only while the kernel takes no more does libzmq keep what is to be sent. */
+	struct pollfd room = {.fd = connection->handle, .events = POLLOUT};
+	bool full = poll(&room, 1, 0) == 0 && ioctl(connection->handle, SIOCOUTQ, &unread) == 0;
+	if (!full || unread != connection->unread)
 		connection->stuck_since_ms = 0;
 	else if (!connection->stuck_since_ms)
 		connection->stuck_since_ms = now_ms;

@@ -30,8 +30,8 @@ struct connection {
 	uint64_t received;   /* bytes; of ipc at least so many */
 	unsigned busy_turns; /* looks that found something new */
 	/* what its peer has not read */
-	int unread;
-	int64_t stuck_since_ms; /* since when that stays the same; 0: it does not, or there is nothing */
+	int unread;             /* bytes in the kernel; 0 while that takes more */
+	int64_t stuck_since_ms; /* since when it takes no more and stays the same; 0: it does not */
 };
 
 struct connection_list {

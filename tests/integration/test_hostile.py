@@ -20,11 +20,11 @@ import zmq.auth
 
 MIB = 1 << 20
 LIMIT_MIB = 32                      # connection_memory of these tests
-SLACK_MIB = 96                      # what comes in between two looks, on a slow machine
 CONNECTIONS = 1000
 HANDSHAKE_SECONDS = 5
 BAD_REQUEST, TOO_BIG = -1, -4
 SANITIZED = "KONTOR_SANITIZE:STRING=\n" not in (BUILD / "CMakeCache.txt").read_text()
+SLACK_MIB = 400 if SANITIZED else 96    # what comes in between two looks, on a slow machine; and what a sanitizer adds
 
 
 def request(method, number=1, **arguments):
@@ -136,8 +136,11 @@ class Hostile(unittest.TestCase):
         message = frame(header, MORE) + frame(body)
         for peer in peers:
             self.addCleanup(peer.close)
-            for _ in range(count // 50):
-                peer.socket.sendall(message * 50)
+            try:
+                for _ in range(count // 50):
+                    peer.socket.sendall(message * 50)
+            except OSError:
+                pass                                                # it is cut off already
         self.await_counter("connections_cut", 1)
         self.assertIn('reason="replies that are not read"', self.unit.log())
         self.assertNotIn("without an end", self.unit.log())

@@ -5,6 +5,8 @@ import pathlib
 import resource
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -206,6 +208,16 @@ class Hostile(unittest.TestCase):
         self.assertEqual(self.unit.stop(), 0, self.unit.log())
 
 
+FLOOD = """
+import sys, time, zmq
+dealer = zmq.Context.instance().socket(zmq.DEALER)
+endpoint, dealer.curve_serverkey, dealer.curve_publickey, dealer.curve_secretkey, count = map(str.encode, sys.argv[1:])
+dealer.connect(endpoint.decode())
+dealer.send_multipart([bytes(1 << 20)] * int(count))
+time.sleep(60)
+"""
+
+
 class HostileByNetwork(unittest.TestCase):
     """The same from a machine whose key is known: a client of libzmq, which sends a message only when it has all of it."""
 
@@ -233,17 +245,20 @@ class HostileByNetwork(unittest.TestCase):
         return dealer
 
     def test_a_message_of_ever_more_frames_is_cut_off(self):
-        good, bad = self.dealer(), self.dealer()
-        for dealer in good, bad:
-            dealer.send_multipart(request("kontor.ping"))
-            self.assertEqual(msgpack.unpackb(dealer.recv_multipart()[0])[1], 2)
+        good = self.dealer()
+        good.send_multipart(request("kontor.ping"))
+        self.assertEqual(msgpack.unpackb(good.recv_multipart()[0])[1], 2)
         before = self.unit.resident_kib() // 1024
-        bad.send_multipart([bytes(MIB)] * (8 * LIMIT_MIB))
+        # a process of its own: a libzmq whose connection ends within a message may abort (4.3.4, session_base.cpp)
+        bad = subprocess.Popen([sys.executable, "-c", FLOOD, self.endpoint, self.server_key, *self.pair, str(8 * LIMIT_MIB)],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(bad.wait)
+        self.addCleanup(bad.kill)
         until, peak = time.monotonic() + 60, 0
         while "a connection was closed" not in self.unit.log():
             self.assertLess(time.monotonic(), until, self.unit.log())
             peak = max(peak, self.unit.resident_kib() // 1024)
-        bad.close(0)                                                # it would send it again
+        bad.kill()                                                  # it would send it again
         self.assertLess(peak - before, LIMIT_MIB + SLACK_MIB)
         self.assertRegex(self.unit.log(), r'address=127\.0\.0\.1:\d+ reason="a message without an end"')
         good.send_multipart(request("kontor.ping"))

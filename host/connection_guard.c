@@ -27,6 +27,7 @@
 #define STUCK_MS 1000          /* a caller that read nothing for so long does not read */
 #define BLAME_MS 3000          /* nobody to blame for so long: the growth is the unit's own work */
 #define RELEASE_MS 100         /* for libzmq to let go of a connection that was closed */
+#define HOLD_MS 1000           /* the same on a busy machine */
 #define MARKS_LIMIT (1u << 20) /* descriptors */
 
 struct connection_guard {
@@ -41,6 +42,8 @@ struct connection_guard {
 	uint64_t page_size, limit, low;
 	struct connection_list list;
 	bool watching;
+	int64_t cut_ms;                              /* when one was cut off last; 0: its memory has been judged */
+	uint64_t cut_own, cut_known;                 /* memory then, and what is known to have been that connection's */
 	int64_t watch_since_ms, found_ms, blamed_ms; /* blamed: when somebody could last be blamed */
 };
 
@@ -78,6 +81,7 @@ static void end_watch(struct connection_guard *guard)
 	atomic_store(&guard->marks->wanted, false);
 	connection_list_close(&guard->list);
 	guard->watching = false;
+	guard->cut_ms = 0;
 }
 
 static bool is_stuck(const struct connection *connection, int64_t now_ms)
@@ -121,16 +125,30 @@ static void sleep_ms(unsigned ms)
 	nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
 
-/* Where that gives back less than half of what is known to have come, memory is not what connections take. */
 static void cut_off(struct connection_guard *guard, struct connection *guilty, uint64_t own, int64_t now_ms)
 {
-	uint64_t known = guilty->busy_turns >= GUILTY_TURNS ? guilty->received : (uint64_t)guilty->unread;
+	guard->cut_ms = now_ms;
+	guard->cut_own = own;
+	guard->cut_known = guilty->busy_turns >= GUILTY_TURNS ? guilty->received : (uint64_t)guilty->unread;
 	cut(guilty, own - guard->low, now_ms);
 	sleep_ms(RELEASE_MS);
 	malloc_trim(0);
-	uint64_t left = own_memory(guard);
-	if (left + known / 2 > own)
-		guard->low = left;
+}
+
+/* What memory is compared with. While one was cut off just now, and on a busy machine is not freed yet, nobody else is
+ * blamed for what it took. Where it gave back less than half of what is known to have come, memory is not what
+ * connections take. */
+static uint64_t baseline(struct connection_guard *guard, uint64_t own, int64_t now_ms)
+{
+	if (!guard->cut_ms)
+		return guard->low;
+	if (now_ms - guard->cut_ms < HOLD_MS)
+		return guard->cut_own;
+	guard->cut_ms = 0;
+	malloc_trim(0);
+	if (own_memory(guard) + guard->cut_known / 2 > guard->cut_own)
+		guard->low = own;
+	return guard->low;
 }
 
 static void watch(struct connection_guard *guard, uint64_t own, int64_t now_ms)
@@ -141,11 +159,12 @@ static void watch(struct connection_guard *guard, uint64_t own, int64_t now_ms)
 	}
 	connection_list_look(&guard->list, guard->marks, now_ms);
 	struct connection *guilty = worst(guard, now_ms);
+	uint64_t base = baseline(guard, own, now_ms);
 	if (guilty)
 		guard->blamed_ms = now_ms;
 	if (own < guard->low + guard->limit / WATCH_AT) {
 		end_watch(guard);
-	} else if (guilty && own > guard->low + guard->limit) {
+	} else if (guilty && own > base + guard->limit) {
 		cut_off(guard, guilty, own, now_ms);
 	} else if (now_ms - guard->blamed_ms >= BLAME_MS) {
 		guard->low = own;

@@ -2,6 +2,7 @@
 """The faults of the id proof. Each one ends when ids flow again from both hosts of its datacenter, within a bound that the
 design explains; a longer gap is a finding."""
 import random
+import re
 import threading
 import time
 
@@ -23,6 +24,7 @@ class Faults(threading.Thread):
         self.stop_s = 1.3 * datacenter.window_s                     # beyond the lease
         self.kinds = kinds or list(self.ALL)
         self.done = {}
+        self.went_back = False                                     # the database is, or was, an old copy of itself
         self.ending = threading.Event()
         self.failure = None
         self.dump = rig.folder / f"{datacenter.name}.sql"
@@ -57,6 +59,18 @@ class Faults(threading.Thread):
         index = self.random.randrange(len(self.datacenter.hosts))
         return "ab"[index], self.datacenter.hosts[index]
 
+    def await_ids(self, letter, host, bound_s, what):
+        """Seconds until ids flow again. What an old copy of the database lost may be found when a slot is looked at much later,
+        after another fault: the wait that the answer then names belongs to the copy."""
+        try:
+            return host.await_ids(bound_s)
+        except Refused as refused:
+            wait = re.search(r"no id slot is taken for another (\d+) s", str(refused))
+            if not wait or not self.went_back:
+                raise
+            self.say(f"{letter} found after {what} what an old copy of the database had lost: {refused}")
+            return bound_s + host.await_ids(int(wait[1]) + bound_s)
+
     def recover(self, bound_s, what):
         for letter, host in zip("ab", self.datacenter.hosts):
             if host.process.poll() is not None:
@@ -64,7 +78,7 @@ class Faults(threading.Thread):
                                  f"its log ends: {' | '.join(host.log_text().splitlines()[-3:])}")
                 host.start()
             try:
-                seconds = host.await_ids(bound_s)
+                seconds = self.await_ids(letter, host, bound_s, what)
                 if seconds > 1:
                     self.say(f"ids flow again from {letter} {seconds:.1f} s after {what}")
             except Refused as refused:
@@ -175,6 +189,7 @@ class Faults(threading.Thread):
 
     def recover_from_loss(self, what):
         """Windows that were held are used up first; then no slot is taken for two windows after the loss was noticed."""
+        self.went_back = True
         time.sleep(self.datacenter.window_s)
         self.recover(2 * self.datacenter.window_s + RESTART_S, what)
 

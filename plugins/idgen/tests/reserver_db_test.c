@@ -295,9 +295,10 @@ static void test_units_that_start_at_the_same_moment_get_different_slots(void **
 #define LIVES 8
 #define GRANTS 60
 
-/* Clocks of the race: an hour goes by in a second, and no two racers agree on the time. They begin days ago, so that
+/* Clocks of the race: minutes go by in a second, and no two racers agree on the time. They begin days ago, so that
  * none is ever ahead of the database's. */
 static _Atomic int64_t race_ms;
+static _Atomic int racing; /* threads */
 static _Thread_local int64_t race_skew_ms;
 
 static struct allocator_time race_clock(void *arg)
@@ -330,10 +331,13 @@ static void *race(void *arg)
 			struct kontor_error err = KONTOR_ERROR_INIT;
 			struct kontor_id_range range;
 			uint32_t count = 1 + (uint32_t)rand_r(&racer->seed) % 100000, retry_ms;
-			race_ms += rand_r(&racer->seed) % 3000;
+			bool visits = n == 0 || rand_r(&racer->seed) % 12 == 0;
+			/* Little while nobody visits the database: else, where that is slow, the others' takes alone
+			 * would carry the time beyond a window before it is there. */
+			race_ms += rand_r(&racer->seed) % (visits ? 3000 : 100);
 			if (n == 0 || rand_r(&racer->seed) % 30 == 0)
 				race_skew_ms = rand_r(&racer->seed) % 60000 - 30000;
-			if (n == 0 || rand_r(&racer->seed) % 12 == 0)
+			if (visits)
 				reserver_step(&unit->reserver, &err);
 			if (allocator_take(&unit->reserver.pools[0].allocator, race_clock(NULL), count, &range,
 					   &retry_ms) == ALLOCATOR_OK)
@@ -341,6 +345,7 @@ static void *race(void *arg)
 		}
 		unit_kill(unit);
 	}
+	racing--;
 	return NULL;
 }
 
@@ -361,11 +366,12 @@ static void test_no_id_is_issued_twice_by_units_that_race_and_die(void **state)
 	pthread_t threads[RACERS];
 	size_t len = 0;
 	sql("DELETE FROM id_slot WHERE layout = 'std63' AND slot > 4");
+	racing = RACERS;
 	for (int i = 0; i < RACERS; i++) {
 		racers[i].seed = (unsigned)i + 1;
 		pthread_create(&threads[i], NULL, race, &racers[i]);
 	}
-	for (int i = 0; i < 100; i++) { /* leases end while their owners live */
+	while (racing) { /* leases end while their owners live */
 		sql("UPDATE id_slot SET lease_until_ms = 0");
 		usleep(5000);
 	}
@@ -374,7 +380,7 @@ static void test_no_id_is_issued_twice_by_units_that_race_and_die(void **state)
 		memcpy(all + len, racers[i].grants, racers[i].len * sizeof(*all));
 		len += racers[i].len;
 	}
-	assert_true(len > RACERS * LIVES * GRANTS / 20);
+	assert_true(len > RACERS * LIVES); /* each life had more than one on average, also on a slow machine */
 	assert_true(sql_int("SELECT SUM(epoch) FROM id_slot") > RACERS * LIVES / 2); /* slots did change hands */
 	qsort(all, len, sizeof(*all), compare_grants);
 	for (size_t i = 1; i < len; i++)

@@ -24,8 +24,11 @@ PER_THREAD unsigned long long thread_request;
 
 void kontor_log_setup(enum kontor_log_level level, const char *unit)
 {
+	char name[UNIT_SIZE];
 	log_level = (int)level;
-	snprintf(log_unit, sizeof(log_unit), "%s", unit ? unit : "");
+	snprintf(name, sizeof(name), "%s", unit ? unit : "");
+	if (strcmp(name, log_unit) != 0) /* a reload sets the level while other threads log */
+		memcpy(log_unit, name, sizeof(log_unit));
 }
 
 void kontor_log_plugin(const char *plugin)

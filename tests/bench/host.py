@@ -41,12 +41,13 @@ def compare_network(unit):
                            KONTOR_KEY_FILE=unit.key_file, KONTOR_SERVER_KEY=unit.public_key)
         rates = [one["kontor"] / one["echo"] for one in slices]
         print(f"kontor.ping by tcp with CURVE, {what}, against a DEALER/ROUTER echo with CURVE, pinned:")
-        if name:
-            own, other = (statistics.median(one[f"{side}_{name}_us"] for one in slices) for side in ("kontor", "echo"))
-            print(f"    {name} {own:.1f} µs, bare {other:.1f} µs")
         print(f"    {statistics.median(one['kontor'] for one in slices):,.0f}/s, bare "
               f"{statistics.median(one['echo'] for one in slices):,.0f}/s; ratio {spread(rates)}, {SLICES} slices")
-        target("at least 0.8 times the bare one's throughput", statistics.median(rates) >= 0.8)
+        if name:    # what else the machine does is in the mean, and hardly in the median
+            own, other = (statistics.median(one[f"{side}_{name}_us"] for one in slices) for side in ("kontor", "echo"))
+            rates = [one[f"echo_{name}_us"] / one[f"kontor_{name}_us"] for one in slices]
+            print(f"    {name} {own:.1f} µs, bare {other:.1f} µs; bare to own {spread(rates)}")
+        target("at least 0.8 times as fast", statistics.median(rates) >= 0.8)
 
 
 def after_start(kontor, unit):

@@ -48,14 +48,14 @@ class OutOfTree(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="kontor-abi-"))
         cls.prefix = install(cls.folder / "root")
-        cls.library_folder = next(cls.prefix.rglob("libkontor.so.1")).parent
+        cls.lib = next(cls.prefix.rglob("libkontor.so.1")).parent
 
     @classmethod
     def tearDownClass(cls):
         shutil.rmtree(cls.folder)
 
     def flags(self, *what):
-        environment = dict(os.environ, PKG_CONFIG_PATH=str(self.library_folder / "pkgconfig"))
+        environment = dict(os.environ, PKG_CONFIG_PATH=str(self.lib / "pkgconfig"))
         return run("pkg-config", *what, "libkontor", env=environment).split()
 
     def assert_is_taken(self, plugin):
@@ -86,14 +86,14 @@ class OutOfTree(unittest.TestCase):
     def test_a_client(self):
         (self.folder / "client.c").write_text(CLIENT)
         run(C_COMPILER, "-std=c11", "-Wall", "-Werror", "-o", self.folder / "client", self.folder / "client.c",
-            *self.flags("--cflags", "--libs"), f"-Wl,-rpath,{self.library_folder}")
+            *self.flags("--cflags", "--libs"), f"-Wl,-rpath,{self.lib}")
         said = run(self.folder / "client", f"ipc://{self.folder}/nobody")
         self.assertTrue(said.startswith("-12 "), said)  # UNAVAILABLE
         self.assertIn("nobody", said)
 
     def test_pkg_config_tells_where_plugins_belong(self):
         self.assertEqual([pathlib.Path(*self.flags("--variable=plugindir")).resolve()],
-                         [(self.library_folder / "kontor/plugins").resolve()])
+                         [(self.lib / "kontor/plugins").resolve()])
         self.assertEqual(self.flags("--variable=abi"), ["1.0"])
 
 

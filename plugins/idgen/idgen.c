@@ -19,6 +19,8 @@
 #include "kontor/keys.h"
 #include "kontor/log.h"
 
+#define LOOK_LIMIT_MS 100 /* between two looks at a clock */
+#define LOOKS_LIMIT 5
 #define CHECK_LIMIT 1000 /* ids in one idgen.check */
 #define WARN_YEARS_BEFORE_END 5
 #define MS_PER_YEAR INT64_C(31556952000)
@@ -186,16 +188,27 @@ static const struct kontor_method methods[] = {
 
 /* ---- what others are told ------------------------------------------------------------------------------------- */
 
+static int64_t coarse_ms(clockid_t clock)
+{
+	struct timespec time;
+	clock_gettime(clock, &time); /* exact to the tick of some milliseconds, in a third of the time */
+	return time.tv_sec * INT64_C(1000) + time.tv_nsec / 1000000;
+}
+
+/* A thread that has to wait between its looks at the two clocks would take that for a jump of one of them: then it
+ * looks again. */
 static struct allocator_time clock_now(void *arg)
 {
 	const struct machine_generation *generation = arg;
-	struct timespec wall, monotonic;
-	/* Exact to the tick of some milliseconds, in a third of the time. */
-	clock_gettime(CLOCK_REALTIME_COARSE, &wall);
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &monotonic);
-	return (struct allocator_time){.wall_ms = wall.tv_sec * INT64_C(1000) + wall.tv_nsec / 1000000,
-				       .monotonic_ms = monotonic.tv_sec * INT64_C(1000) + monotonic.tv_nsec / 1000000,
-				       .generation = machine_generation_read(generation)};
+	int64_t wall_ms, before_ms, monotonic_ms;
+	unsigned looks = 0;
+	do {
+		before_ms = coarse_ms(CLOCK_MONOTONIC_COARSE);
+		wall_ms = coarse_ms(CLOCK_REALTIME_COARSE);
+		monotonic_ms = coarse_ms(CLOCK_MONOTONIC_COARSE);
+	} while (monotonic_ms - before_ms > LOOK_LIMIT_MS && ++looks < LOOKS_LIMIT);
+	return (struct allocator_time){
+		.wall_ms = wall_ms, .monotonic_ms = monotonic_ms, .generation = machine_generation_read(generation)};
 }
 
 /* What one allocator has reserved, and where from. */

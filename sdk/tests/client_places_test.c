@@ -270,7 +270,6 @@ static void test_a_refusal_goes_elsewhere_without_a_wait(void **state)
 	(void)state;
 	static const int codes[] = {KONTOR_E_BUSY, KONTOR_E_DRAINING, KONTOR_E_UNAVAILABLE};
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-		begin(NULL);
 		start_two();
 		units[0].refuse = codes[i];
 		units[0].advised_ms = 30000;
@@ -278,8 +277,8 @@ static void test_a_refusal_goes_elsewhere_without_a_wait(void **state)
 			assert_int_equal(call(5000, NULL), 1); /* in time, so nobody waited for the advised time */
 		assert_int_equal(units[0].requests, 1);        /* and it was left alone afterwards */
 		end(NULL);
+		begin(NULL);
 	}
-	begin(NULL);
 }
 
 static void test_everybody_busy_is_tried_again_after_the_advised_time(void **state)

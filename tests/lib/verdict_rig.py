@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Uploads random files, whole, again, in two parts and interrupted, and compares each row's verdict with the model's."""
+import json
+import pathlib
+import random
+import subprocess
+import threading
+import time
+
+import verdict_files
+import verdict_model
+from kontor_instance import BUILD, Instance
+
+ZONES = ("Asia/Singapore", "America/Sao_Paulo", "Asia/Kathmandu", "UTC", "America/New_York")
+REGION_CONF = """region "%s" {
+    zone = "%s"
+    first_window = "2026-W01"
+    home = "dev"
+    currencies = {%s}
+}
+"""
+ENDS_WITHIN = 300               # seconds
+EMPTY_WEEK, LATER_WEEK = 202605, 202632     # closed while nothing is in them, and with whatever is in them
+
+
+class VerdictRig:
+    """A Kontor with 26 regions, one for each seed."""
+
+    def __init__(self, folder, report=lambda text: None):
+        self.folder, self.report = pathlib.Path(folder), report
+        self.wrong, self.files, self.rows, self.counts = [], 0, 0, {}
+        self.kontor = Instance(self.folder / "instance")
+        conf = self.kontor.folder / "conf/regions"
+        conf.mkdir(parents=True)
+        self.regions = []
+        for number, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
+            self.regions.append((f"X{letter}", ZONES[number % len(ZONES)]))
+            currencies = ", ".join(f'"{code}"' for code in verdict_model.EXPONENT)
+            (conf / f"X{letter}.conf").write_text(REGION_CONF % (*self.regions[-1], currencies))
+        self.kontor.up()
+
+    def close(self):
+        self.kontor.control("remove", check=False)
+
+    # ---- one file
+
+    def command(self, path, kind, *options):
+        return [BUILD / "bin/kontor", "upload", path, "--kind", kind, "--region", self.region, "--follow", "--json", *options]
+
+    def answer(self, command):
+        """Types the command until it is through. None: it ended as cancelled, refused or failed."""
+        deadline = time.monotonic() + ENDS_WITHIN
+        while True:
+            done = subprocess.run(command, env=self.kontor.environment, text=True, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=ENDS_WITHIN, check=False)
+            if done.returncode not in (3, 4) or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        if done.returncode not in (0, 1):
+            raise AssertionError(f"{command}: exit {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
+
+    def compare(self, what, answer, rows):
+        """Totals, amounts, and the lines that come back."""
+        expected = verdict_model.totals(rows)
+        here = {name: (total["rows"], total["amount_minor"]) for name, total in answer["verdicts"].items() if total["rows"]}
+        if answer["rows"] != len(rows) or sum(count for count, _ in here.values()) != len(rows):
+            self.wrong.append(f"{what}: {len(rows)} rows in the file, {answer['rows']} counted, verdicts for {here}")
+        lines = {int(row["line"]): row["verdict"] for row in self.kontor.lines("upload", "rejects", answer["upload_id"])}
+        wanted = {row.line: row.verdict for row in rows if row.verdict in verdict_model.REJECTED}
+        by_line = {row.line: row for row in rows}
+        for line in sorted(set(lines) | set(wanted)):
+            if lines.get(line) != wanted.get(line):
+                row = by_line.get(line)
+                self.wrong.append(f"{what}: line {line}: {lines.get(line)}, expected {wanted.get(line)}: "
+                                  f"{row.data[:200] if row else 'no row begins there'}")
+        if here != expected:
+            self.wrong.append(f"{what}: {here}, expected {expected}")
+        for verdict, (count, _) in expected.items():
+            self.counts[verdict] = self.counts.get(verdict, 0) + count
+
+    def decide(self, answer, rows):
+        """What waits for approval is given or refused by another user; returns whether the file counts."""
+        if answer["state"] != "waiting_approval":
+            return answer["state"] == "accepted"
+        approval = [entry for entry in self.kontor.lines("approval", "list")
+                    if entry["state"] == "pending" and str(entry["subject_id"]) == str(answer["upload_id"])][0]
+        give = self.random.random() < 0.7
+        self.kontor.json("approval", "give" if give else "refuse", approval["approval_id"], "--as", "alice")
+        self.kontor.run("jobs", "follow", answer["job_id"])
+        state = self.kontor.json("upload", "show", answer["upload_id"])["state"]
+        if state != ("accepted" if give else "refused"):
+            self.wrong.append(f"{self.seed}: {state} after the approval was {'given' if give else 'refused'}")
+        return state == "accepted"
+
+    def upload(self, world, rows, how):
+        """Writes the rows as a file and uploads it as `how` says."""
+        self.files, self.rows = self.files + 1, self.rows + len(rows)
+        path = self.folder / f"{self.seed}-{self.files}.csv"
+        path.write_bytes(self.writer.file(rows))
+        what = f"seed {self.seed}, file {self.files} ({world.kind}, {len(rows)} rows, {how})"
+        self.report(f"  {what}")
+        world.now_ms = time.time() * 1000
+        verdict_model.judge(world, rows)
+        command = self.command(path, world.kind)
+        if how == "dry run first":
+            answer = self.answer([*command, "--dry-run"])
+            if answer["state"] != "dry_run":
+                self.wrong.append(f"{what}: {answer['state']}")
+            self.compare(what + ", dry", answer, rows)
+        if how in ("killed", "cancelled"):
+            answer = self.interrupted(command, how)
+        else:
+            answer = self.answer(command)
+        if answer["state"] == "cancelled" and how == "cancelled":
+            self.check_gone(what, answer)
+            answer = self.answer(command)                           # and once more, to its end
+        if answer["state"] not in ("accepted", "waiting_approval"):
+            self.wrong.append(f"{what}: {answer['state']}: {answer.get('error')}")
+            return
+        if (answer["state"] == "waiting_approval") != world.needs_approval(rows):
+            self.wrong.append(f"{what}: {answer['state']}")
+        self.compare(what, answer, rows)
+        if self.decide(answer, rows):
+            world.commit(rows)
+        if how == "again" and world.kind == "billing-items":
+            self.again(world, command, answer, rows, what)
+
+    def again(self, world, command, first, rows, what):
+        answer = self.answer(command)
+        if not answer["repeated"] or answer["upload_id"] != first["upload_id"]:
+            self.wrong.append(f"{what}: the same bytes again: {answer}")
+        verdict_model.judge(world, rows)
+        self.compare(what + ", --again", self.answer([*command, "--again"]), rows)
+
+    def interrupted(self, command, how):
+        """Kills kontord, or cancels the job, somewhere between the first byte and the end."""
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(self.answer(command)))
+        before = int(self.kontor.sql("SELECT COUNT(*) FROM upload")[0][0])
+        thread.start()
+        while thread.is_alive() and int(self.kontor.sql("SELECT COUNT(*) FROM upload")[0][0]) == before:
+            time.sleep(0.005)
+        time.sleep(self.random.uniform(0, 0.3))
+        if how == "killed":
+            self.kontor.control("host-kill")
+            self.kontor.control("up")
+        else:
+            job_id = self.kontor.sql("SELECT job_id FROM upload ORDER BY upload_id DESC LIMIT 1")[0][0]
+            if job_id != "0" and self.kontor.run("jobs", "cancel", job_id)[0] == 0:    # refused when it has ended
+                self.kontor.run("jobs", "follow", job_id)
+        thread.join()
+        upload_id = self.kontor.sql("SELECT upload_id FROM upload ORDER BY upload_id DESC LIMIT 1")[0][0]
+        return self.kontor.json("upload", "show", upload_id)
+
+    def check_gone(self, what, answer):
+        for table in ("billing_item", "payee", "item_batch", "upload_reject", "upload_total"):
+            left = self.kontor.sql(f"SELECT COUNT(*) FROM {table} WHERE upload_id = {answer['upload_id']}")[0][0]
+            if left != "0":
+                self.wrong.append(f"{what}: {left} rows of the cancelled upload are left in {table}")
+
+    # ---- one region
+
+    def close_week(self, world, week):
+        text = f"{week // 100}-W{week % 100:02d}"
+        self.kontor.json("settlement", "close", "--region", self.region, "--window", text, "--follow")
+        world.open_from = week + 1
+
+    def files_of(self, world, facts, sizes):
+        """Some files in turn; each is written by a header of its own."""
+        ways = ["whole", "again", "two parts", "killed", "cancelled", "dry run first"]
+        self.random.shuffle(ways)
+        for number, size in enumerate(sizes):
+            self.writer = verdict_files.Writer(world, self.random)
+            rows = [self.writer.row(facts.fields()) for _ in range(size)]
+            how = ways[number % len(ways)]
+            if how == "two parts":
+                # the same rows once more in the other part: what the first took the second finds there
+                parts = rows[:size // 2], rows[size // 3:]
+                for part in parts:
+                    self.random.shuffle(part)
+                    self.upload(world, part, how)
+            else:
+                self.upload(world, rows, how)
+                if self.random.random() < 0.3:
+                    self.random.shuffle(rows)
+                    self.upload(world, rows, "shuffled")
+
+    def run(self, seed, sizes, big=0):
+        """All files of one seed, in a region of its own. big: rows of one more file of billing items, of several chunks."""
+        self.seed, self.random = seed, random.Random(seed)
+        self.region, zone = self.regions.pop(0)
+        items, payees = verdict_model.BillingItems(zone), verdict_model.Payees()
+        item_facts = verdict_files.ItemFacts(items, self.random)
+        if self.random.random() < 0.7:
+            self.close_week(items, EMPTY_WEEK)
+        half = len(sizes) // 2
+        self.files_of(items, item_facts, sizes[:half])
+        if min(items.items_of_window, default=LATER_WEEK) >= LATER_WEEK:
+            self.close_week(items, LATER_WEEK)
+        self.files_of(items, item_facts, [*sizes[half:], *([big] if big else [])])
+        self.files_of(payees, verdict_files.PayeeFacts(payees, self.random), sizes[:half + 1])
+        return self.wrong

@@ -14,7 +14,7 @@ class Verdicts(unittest.TestCase):
             rig = VerdictRig(folder)
             self.addCleanup(rig.close)
             for seed in (3, 6):
-                self.assertEqual(rig.run(seed, sizes=(60, 500, 200, 20), big=12_000), [])
+                self.assertEqual(rig.run(seed, sizes=(60, 500, 200, 20), big=12_000)[:10], [])
             self.assertEqual({verdict for verdict, count in rig.counts.items() if count > 20},
                              {"ok", "late", "bad_row", "duplicate_in_file", "already_exists", "conflict", "unchanged",
                               "needs_approval"})

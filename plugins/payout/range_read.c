@@ -86,15 +86,16 @@ int range_read(kontor_conn *conn, const struct shop_range *range, const kontor_j
 	if (!code)
 		code = read_carries(conn, range, result, err);
 	if (!code)
+		code = shop_rules_load(conn, range->region, &range->rules, range->shop_from, range->shop_to,
+				       &result->rules, err);
+	if (!code)
 		shop_table_finish(&result->shops);
 	return code;
 }
 
-static int compute_one(const kontor_host *host, const struct shop_entry *entry, struct payout_figures *ret_figures,
-		       struct control_totals *totals, struct kontor_error *err)
+static int compute_one(const kontor_host *host, const struct shop_entry *entry, const struct shop_terms *terms,
+		       struct payout_figures *ret_figures, struct control_totals *totals, struct kontor_error *err)
 {
-	/* No rule can be stored yet (kind shop-rules), so every shop has the same terms. */
-	static const struct shop_terms no_rules = {0};
 	const struct kontor_currency *currency = kontor_currency_find(host, kontor_text_of(entry->currency));
 	if (!currency)
 		return kontor_fail(
@@ -102,7 +103,7 @@ static int compute_one(const kontor_host *host, const struct shop_entry *entry, 
 			"shop %llu has items in %s, which conf/currencies.conf does not list: add it and run again",
 			(unsigned long long)entry->shop_user_id, entry->currency);
 	struct control_line *line = control_line_of(totals, entry->currency);
-	if (!line || !payout_compute(&entry->sums, &no_rules, currency->payment_unit, ret_figures) ||
+	if (!line || !payout_compute(&entry->sums, terms, currency->payment_unit, ret_figures) ||
 	    !control_add_payout(line, entry->sums.items, ret_figures))
 		return kontor_fail(err, PAYOUT_E_RANGE,
 				   "shop %llu, %s: a sum of the payout or of the chunk does not fit 63 bits",
@@ -118,7 +119,9 @@ int range_compute(const kontor_host *host, const struct shop_range *range, struc
 	if (!result->figures)
 		return out_of_memory(range, err);
 	for (size_t i = 0; i < result->shops.len; i++) {
-		int code = compute_one(host, &result->shops.entries[i], &result->figures[i], &result->totals, err);
+		const struct shop_entry *entry = &result->shops.entries[i];
+		struct shop_terms terms = shop_rules_terms(&result->rules, entry->shop_user_id, entry->currency);
+		int code = compute_one(host, entry, &terms, &result->figures[i], &result->totals, err);
 		if (code)
 			return code;
 	}
@@ -128,6 +131,7 @@ int range_compute(const kontor_host *host, const struct shop_range *range, struc
 void range_result_free(struct range_result *result)
 {
 	shop_table_free(&result->shops);
+	shop_rules_free(&result->rules);
 	free(result->carries);
 	free(result->figures);
 	*result = (struct range_result){0};

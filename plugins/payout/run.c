@@ -10,6 +10,7 @@
 
 #include "kontor/time.h"
 #include "settlement_calls.h"
+#include "shop_rules.h"
 #include "statements.h"
 
 /* ---- the method ------------------------------------------------------------------------------------------------- */
@@ -213,6 +214,7 @@ struct plan {
 	const struct run_record *run;
 	const struct shop_borders *borders;
 	bool has_claims;
+	struct rule_set rules;
 	uint64_t items;
 };
 
@@ -227,6 +229,8 @@ static int add_chunks(kontor_conn *tx, const struct plan *plan, kontor_writer *i
 		kontor_put_uint(input, "shop_from", from);
 		kontor_put_uint(input, "shop_to", plan->borders->last_shops[i]);
 		kontor_put_bool(input, "has_claims", plan->has_claims);
+		kontor_put_uint(input, "rules_revision", plan->rules.revision);
+		kontor_put_int(input, "rules_at_ms", plan->rules.at_ms);
 		kontor_write_end(input);
 		int code = kontor_writer_finish(input, &data, &size, err);
 		if (!code)
@@ -242,9 +246,10 @@ static int store_plan(kontor_conn *tx, void *arg, struct kontor_error *err)
 {
 	const struct plan *plan = arg;
 	uint64_t changed = 0;
-	int code =
-		kontor_db_exec(tx, SQL_RUN_START,
-			       KONTOR_PARAMS(P_UINT(plan->run->run_id), P_UINT(plan->run->generation)), &changed, err);
+	int code = kontor_db_exec(
+		tx, SQL_RUN_START,
+		KONTOR_PARAMS(P_UINT(plan->rules.revision), P_UINT(plan->run->run_id), P_UINT(plan->run->generation)),
+		&changed, err);
 	if (code)
 		return code;
 	if (changed != 1)
@@ -297,9 +302,12 @@ int run_plan(void *self, kontor_job *job, struct kontor_error *err)
 	if (!code)
 		code = look_for_claims(conn, &run, &plan.has_claims, err);
 	if (!code)
+		code = rules_newest_revision(conn, run.region, &plan.rules.revision, err);
+	if (!code)
 		code = find_borders(conn, &run, payout->chunk_items, &borders, err);
 	if (!code) {
 		plan.items = window.items;
+		plan.rules.at_ms = window.to_ms - 1; /* its last instant: a rule of exactly this week is in force */
 		code = kontor_db_transaction(conn, store_plan, &plan, err);
 	}
 	free(borders.last_shops);

@@ -43,6 +43,7 @@ int run_chunk(void *self, kontor_job *job, kontor_chunk *chunk, struct kontor_er
 		.shop_from = kontor_get_uint(input, "shop_from", 0),
 		.shop_to = kontor_get_uint(input, "shop_to", 0),
 		.has_claims = kontor_get_bool(input, "has_claims", false),
+		.rules = {kontor_get_uint(input, "rules_revision", 0), kontor_get_int(input, "rules_at_ms", 0)},
 	};
 	struct range_result result = {0};
 	int code = range_read(kontor_job_db(job), &range, job, &result, err);

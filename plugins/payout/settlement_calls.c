@@ -54,6 +54,7 @@ int settlement_window_get(kontor_host *host, const char *region, uint32_t window
 		return code;
 	const msgpack_object *map = kontor_body_map(reply);
 	struct settlement_window window = {
+		.to_ms = kontor_get_int(map, "to_ms", 0),
 		.run_id = kontor_get_uint(map, "run_id", 0),
 		.items = kontor_get_uint(map, "items", 0),
 	};

@@ -10,6 +10,7 @@
 
 struct settlement_window {
 	char state[17]; /* open closing closed settling settled */
+	int64_t to_ms;  /* its end, the first instant of the next one */
 	uint64_t run_id, items;
 	char older_unsettled[16];     /* "2026-W44", or "" */
 	struct control_totals totals; /* items and items_minor only, as counted when the window closed */

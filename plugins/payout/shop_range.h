@@ -9,6 +9,7 @@
 #include "kontor/host.h"
 #include "kontor/ids.h"
 #include "kontor/job.h"
+#include "shop_rules.h"
 #include "shop_table.h"
 
 struct shop_range {
@@ -17,6 +18,7 @@ struct shop_range {
 	uint32_t window_no, chunk_no;
 	uint64_t shop_from, shop_to; /* both inclusive */
 	bool has_claims;             /* the window has claimed items, which are not this run's */
+	struct rule_set rules;       /* of the run's plan */
 };
 
 /* An open carry that the range uses up. */
@@ -27,6 +29,7 @@ struct range_carry {
 
 struct range_result {
 	struct shop_table shops;
+	struct shop_rules rules;
 	struct range_carry *carries;
 	size_t carries_len, carries_capacity;
 	struct payout_figures *figures; /* of shops.entries, in their order */
@@ -36,7 +39,7 @@ struct range_result {
 	uint64_t ledger_tx_id;             /* set by the caller */
 };
 
-/* Streams the range's items and open carries. job (may be NULL): KONTOR_JOB_STOPPED when it should stop. */
+/* Streams the range's items, open carries and rules. job (may be NULL): KONTOR_JOB_STOPPED when it should stop. */
 int range_read(kontor_conn *conn, const struct shop_range *range, const kontor_job *job, struct range_result *result,
 	       struct kontor_error *err);
 /* Payouts and totals of what was read. host: for the currencies' payment units. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * All SQL of the payout plugin. billing_item and claim belong to settlement and are only read.
+ * All SQL of the payout plugin. billing_item, claim and shop_rule belong to settlement and are only read.
  */
 #ifndef PAYOUT_STATEMENTS_H
 #define PAYOUT_STATEMENTS_H
@@ -41,8 +41,10 @@
 	"INSERT INTO run (run_id, region, window_no, kind, state, job_id, user, created_ms, unique_window) "           \
 	"VALUES (?, ?, ?, 'auto', 'planning', ?, ?, ?, ?)"
 #define SQL_RUN_SET_JOB "UPDATE run SET job_id = ? WHERE run_id = ?"
-/* run, generation */
-#define SQL_RUN_START "UPDATE run SET state = 'running' WHERE run_id = ? AND generation = ? AND state = 'planning'"
+/* rules, run, generation */
+#define SQL_RUN_START                                                                                                  \
+	"UPDATE run SET state = 'running', rules_revision = ? "                                                        \
+	"WHERE run_id = ? AND generation = ? AND state = 'planning'"
 /* payouts, items, now, run, generation */
 #define SQL_RUN_BALANCED                                                                                               \
 	"UPDATE run SET state = 'balanced', payouts = ?, items = ?, finished_ms = ? "                                  \
@@ -88,6 +90,15 @@
 #define SQL_CARRIES_OPEN                                                                                               \
 	"SELECT shop_user_id, currency, from_run, amount_minor FROM carry FORCE INDEX (by_state) "                     \
 	"WHERE region = ? AND to_run = 0 AND shop_user_id BETWEEN ? AND ? AND from_run <> ?"
+
+/* ---- rules of shops ---- */
+
+#define SQL_RULES_REVISION "SELECT revision FROM shop_rule_revision WHERE region = ?"
+/* region, from, to, revision, at, at */
+#define SQL_RULES_IN_FORCE                                                                                             \
+	"SELECT shop_user_id, rule, currency, number, revision, line_no FROM shop_rule FORCE INDEX (PRIMARY) "         \
+	"WHERE region = ? AND shop_user_id BETWEEN ? AND ? AND revision BETWEEN 1 AND ? "                              \
+	"AND from_ms <= ? AND (until_ms IS NULL OR until_ms > ?) ORDER BY shop_user_id, rule, currency"
 
 /* ---- chunks: storing ---- */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "statements.h"
+#include "upload_kinds.h"
 
 #define WRITER_IDLE_MS (INT64_C(7) * 86400000) /* a thread that returns after this time registers again */
 
@@ -102,8 +103,8 @@ static int find_active_upload(kontor_conn *conn, const struct close_wish *wish, 
 			      struct kontor_error *err)
 {
 	uint64_t upload_id = 0;
-	int rc = kontor_upload_find_active(conn, billing_items_kind->name, wish->region->code, wish->asked_ms,
-					   &upload_id, err);
+	int rc = kontor_upload_find_active(conn, upload_kinds[KIND_BILLING_ITEMS].name, wish->region->code,
+					   wish->asked_ms, &upload_id, err);
 	if (rc)
 		return rc == KONTOR_E_NOT_FOUND ? 0 : rc;
 	char name[KONTOR_WINDOW_SIZE];

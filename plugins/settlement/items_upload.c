@@ -6,9 +6,10 @@
 
 #include "statements.h"
 #include "store.h"
+#include "upload_kinds.h"
 
-static int identify(void *self, const struct kontor_upload *upload, struct kontor_row *row, kontor_arena *arena,
-		    struct kontor_identity *ret_identity, struct kontor_error *err)
+int items_identify(void *self, const struct kontor_upload *upload, struct kontor_row *row, kontor_arena *arena,
+		   struct kontor_identity *ret_identity, struct kontor_error *err)
 {
 	(void)self;
 	struct item *item = kontor_arena_alloc(arena, sizeof(*item));
@@ -34,8 +35,8 @@ static int identify(void *self, const struct kontor_upload *upload, struct konto
 	return 0;
 }
 
-static int apply(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_row *rows,
-		 size_t rows_len, struct kontor_error *err)
+int items_apply(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_row *rows,
+		size_t rows_len, struct kontor_error *err)
 {
 	struct item **items = malloc((rows_len ? rows_len : 1) * sizeof(*items));
 	if (!items)
@@ -62,7 +63,7 @@ static int apply(void *self, kontor_conn *tx, const struct kontor_upload *upload
 	return rc;
 }
 
-static int accept_upload(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_error *err)
+int items_accept(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_error *err)
 {
 	(void)self;
 	return kontor_db_exec(tx, SQL_ACCEPT_BATCHES,
@@ -139,7 +140,7 @@ static int next_window(kontor_conn *conn, const struct kontor_upload *upload, in
 				   err);
 }
 
-static int undo(void *self, kontor_conn *conn, const struct kontor_upload *upload, struct kontor_error *err)
+int items_undo(void *self, kontor_conn *conn, const struct kontor_upload *upload, struct kontor_error *err)
 {
 	kontor_bulk *bulk = kontor_bulk_new(DELETE_UPLOADED_ITEM_COLUMNS);
 	if (!bulk)
@@ -155,15 +156,3 @@ static int undo(void *self, kontor_conn *conn, const struct kontor_upload *uploa
 	kontor_bulk_free(bulk);
 	return rc == KONTOR_E_NOT_FOUND ? 0 : rc;
 }
-
-const struct kontor_upload_kind billing_items_kind[] = {{
-	.name = "billing-items",
-	.columns = item_columns,
-	.columns_len = ITEM_COLUMNS,
-	.help = "New facts that will be settled: orders, refunds, adjustments, fees, taxes, vouchers.",
-	.identify = identify,
-	.contradictions = KONTOR_VERDICT_CONFLICT,
-	.apply = apply,
-	.accept = accept_upload,
-	.undo = undo,
-}};

@@ -5,6 +5,7 @@
 #include "settlement.h"
 
 #include "items.h"
+#include "upload_kinds.h"
 #include "writer.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -61,6 +62,11 @@ static const struct kontor_arg settle_args[] = {
 	{"run_id", KONTOR_ARG_ID, true, 0, 0, "the automatic run of the window", NULL, 0},
 };
 
+static const struct kontor_arg hold_args[] = {
+	{"region", KONTOR_ARG_REGION, true, 0, 0, "region of the shop's items", NULL, 0},
+	{"shop", KONTOR_ARG_ID, true, 0, 0, "shop_user_id", NULL, 0},
+};
+
 static const struct kontor_method methods[] = {
 	{"add_items", KONTOR_METHOD_CHANGES, KONTOR_PUBLIC, KONTOR_ROLE_OPERATOR, add_items_args, COUNT(add_items_args),
 	 "Stores up to 5000 billing items and answers a verdict, window and id for each, in order.", handle_add_items,
@@ -71,6 +77,11 @@ static const struct kontor_method methods[] = {
 	 "Lists a region's windows; items counts those of accepted uploads and of services.", handle_windows, 0},
 	{"close", KONTOR_METHOD_CHANGES, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, close_args, COUNT(close_args),
 	 "Closes a window and the empty ones before it; later items of them count in the next one.", handle_close, 0},
+	{"hold", KONTOR_METHOD_CHANGES, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, hold_args, COUNT(hold_args),
+	 "Payouts of later runs to this shop are held: a new version of its rule hold, in every currency.", handle_hold,
+	 0},
+	{"release", KONTOR_METHOD_CHANGES, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, hold_args, COUNT(hold_args),
+	 "Payouts of later runs to this shop are no longer held.", handle_release, 0},
 	{"window_get", 0, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, window_get_args, COUNT(window_get_args),
 	 "State, bounds and frozen totals of a window.", handle_window_get, 0},
 	{"settle_begin", KONTOR_METHOD_CHANGES, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, settle_args, COUNT(settle_args),
@@ -108,8 +119,8 @@ static struct kontor_plugin plugin = {
 	.methods_len = COUNT(methods),
 	.job_kinds = close_job_kind,
 	.job_kinds_len = 1,
-	.upload_kinds = billing_items_kind,
-	.upload_kinds_len = 1,
+	.upload_kinds = upload_kinds,
+	.upload_kinds_len = UPLOAD_KINDS,
 	.start = start,
 	.worker_stop = worker_stop,
 };

@@ -16,7 +16,7 @@ struct settlement {
 
 #define ADD_ITEMS_LIMIT 5000
 
-/* items_service.c, close_request.c, find.c, window_list.c, settle_state.c */
+/* items_service.c, close_request.c, find.c, window_list.c, settle_state.c, hold.c */
 int handle_add_items(void *self, kontor_request *request);
 int handle_close(void *self, kontor_request *request);
 int handle_find(void *self, kontor_request *request);
@@ -24,9 +24,9 @@ int handle_windows(void *self, kontor_request *request);
 int handle_window_get(void *self, kontor_request *request);
 int handle_settle_begin(void *self, kontor_request *request);
 int handle_settle_end(void *self, kontor_request *request);
+int handle_hold(void *self, kontor_request *request);
+int handle_release(void *self, kontor_request *request);
 
-/* One element each. */
-extern const struct kontor_upload_kind billing_items_kind[]; /* items_upload.c */
-extern const struct kontor_job_kind close_job_kind[];        /* close_job.c */
+extern const struct kontor_job_kind close_job_kind[]; /* close_job.c; one element */
 
 #endif

@@ -166,4 +166,32 @@ static const char SQL_FIND_ORDER[] = SELECT_FOUND(
 static const char SQL_LIST_WINDOWS_BACK[] =
 	"SELECT window_no FROM `window` WHERE region = ? AND window_no <= ? ORDER BY window_no DESC";
 
+/* ---- shop rules ---- */
+
+/* region, shops */
+static const char SQL_LIST_RULES[] =
+	"SELECT shop_user_id, rule, currency, number, from_ms, until_ms, version, revision FROM shop_rule "
+	"FORCE INDEX (PRIMARY) WHERE region = ? AND shop_user_id IN (" LOOKUP_PLACES ") "
+	"ORDER BY shop_user_id, rule, currency, revision, line_no";
+static const char SQL_ADD_RULE[] =
+	"INSERT INTO shop_rule (region, shop_user_id, rule, currency, version, value, number, from_ms, until_ms, "
+	"upload_id, line_no) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+#define ADD_RULE_COLUMNS "sussusiiiuu"
+static const char SQL_NEXT_RULE_REVISION[] = "INSERT INTO shop_rule_revision (region, revision) VALUES (?, 1) ON "
+					     "DUPLICATE KEY UPDATE revision = revision + 1";
+/* region, region, upload */
+static const char SQL_GIVE_RULE_REVISION[] =
+	"UPDATE shop_rule SET revision = (SELECT revision FROM shop_rule_revision WHERE region = ?) "
+	"WHERE region = ? AND upload_id = ? AND revision = 0";
+static const char SQL_UNDO_RULES[] = "DELETE FROM shop_rule WHERE upload_id = ? AND revision = 0 LIMIT ?";
+/* region, shops, at, at */
+static const char SQL_FIND_HOLDS[] =
+	"SELECT shop_user_id, currency, number FROM shop_rule FORCE INDEX (PRIMARY) WHERE region = ? "
+	"AND shop_user_id IN (" LOOKUP_PLACES ") AND rule = 'hold' AND revision > 0 AND from_ms <= ? "
+	"AND (until_ms IS NULL OR until_ms > ?) ORDER BY shop_user_id, currency, revision, line_no";
+/* region, shop */
+static const char SQL_LIST_HOLD_CURRENCIES[] =
+	"SELECT DISTINCT currency FROM shop_rule WHERE region = ? AND shop_user_id = ? AND rule = 'hold' "
+	"AND revision > 0 ORDER BY currency";
+
 #endif

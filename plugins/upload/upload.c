@@ -6,12 +6,12 @@
 #include "upload.h"
 
 static const struct kontor_conf_row conf[] = {
-	{"kinds", KONTOR_CONF_LIST, offsetof(struct upload_plugin, kinds), "{\"billing-items\", \"payees\"}", 0, 0,
+	{"kinds", KONTOR_CONF_LIST, offsetof(struct upload_plugin, kinds), "{\"billing-items\", \"payees\", \"shop-rules\"}", 0, 0,
 	 NULL, "upload kinds that are accepted; each must be registered by a plugin of some unit", false},
 };
 
 static const struct kontor_arg begin_args[] = {
-	{"kind", KONTOR_ARG_NAME, true, 0, 0, "what the rows are: billing-items, payees ...", NULL, 0},
+	{"kind", KONTOR_ARG_NAME, true, 0, 0, "what the rows are: billing-items, payees, shop-rules ...", NULL, 0},
 	{"region", KONTOR_ARG_REGION, true, 0, 0, "region that the rows belong to", NULL, 0},
 	{"name", KONTOR_ARG_STRING, false, 0, 255, "file name, for people", NULL, 0},
 	{"sha256", KONTOR_ARG_BYTES, false, 32, 64,

@@ -55,6 +55,11 @@ static const struct command_arg show_args[] = {
 	{"ID", ARG_ID, true, "payout_id", "the payout"},
 };
 
+static const struct command_arg hold_args[] = {
+	{"SHOP", ARG_ID, true, "shop", "the shop's shop_user_id"},
+	{"--region", ARG_TEXT, true, "region", "the region, as SG"},
+};
+
 static const struct command commands[] = {
 	{.words = "payout run",
 	 .help = "Computes one payout per shop and currency of a closed window.",
@@ -77,6 +82,19 @@ static const struct command commands[] = {
 	 COMMAND_ARGS(show_args),
 	 .run = run_object,
 	 .method = "payout.get"},
+	{.words = "payout hold",
+	 .help = "Holds the payouts that later runs compute for a shop.",
+	 .example = "kontor payout hold 880000000001 --region SG",
+	 COMMAND_ARGS(hold_args),
+	 .run = run_object,
+	 .method = "settlement.hold",
+	 .changes = true},
+	{.words = "payout release",
+	 .help = "Ends a shop's hold for later runs.",
+	 COMMAND_ARGS(hold_args),
+	 .run = run_object,
+	 .method = "settlement.release",
+	 .changes = true},
 	{.words = "payout control",
 	 .help = "Shows a run's control totals: items + carry-in = payouts + held + carried + fees + reserve.",
 	 .example = "kontor payout control --region SG --window 2026-W45",

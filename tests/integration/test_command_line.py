@@ -43,7 +43,7 @@ class CommandLine(Scenario):
                 (("settlement", "close", "--region", "SG", "--window", "2026-W60"), "of a week that exists"),
                 (("settlement", "windows", "--region", "sg"), "two capital letters"), (("payout", "list"), "give either run"),
                 (("call", "idgen.next", "namespace=file", "count=0"), "1 to 1048576"),
-                (("upload", self.items_file(), "--kind", "nope", "--region", "SG"), "billing-items, payees"),
+                (("upload", self.items_file(), "--kind", "nope", "--region", "SG"), "billing-items, payees, shop-rules"),
                 (("upload", self.items_file(), "--kind", "", "--region", "SG"), "--kind is empty"),
                 (("status", "--as", ""), "--as is empty"), (("call", "idgen.next", "@/nowhere"), "unable to open /nowhere")):
             error = self.refused(*arguments, code=2)
@@ -61,7 +61,7 @@ class CommandLine(Scenario):
         code, output, _ = self.kontor.run("status")
         self.assertEqual(code, 0)
         self.assertRegex(output, r"(?m)^idgen\n( .*\n)* +window_left_ms +\d+$")
-        self.assertIn("upload.billing-items, upload.payees", output)
+        self.assertIn("upload.billing-items, upload.shop-rules", output)
         code, output, _ = self.kontor.run("upload", self.items_file(item(order="Y-1"), item(order="Y-2", amount="3")), "--kind",
                                           "billing-items", "--region", "SG", "--follow")
         self.assertRegex(output, r"(?m)^verdicts\n +amount_minor +rows\n +ok +SGD 1300 +2$")

@@ -70,6 +70,7 @@ static int begin(void **state)
 	empty_tables();
 	sql("DELETE FROM billing_item");
 	sql("DELETE FROM claim");
+	sql("DELETE FROM shop_rule");
 	fill_window();
 	sql("INSERT INTO run (run_id, region, window_no, kind, state, job_id, user, created_ms, unique_window) "
 	    "VALUES (900, 'SG', 202645, 'auto', 'running', 1, 'alice', 0, 'SG202645')");
@@ -247,6 +248,118 @@ static void test_claimed_items_belong_to_another_run(void **state)
 	assert_int_equal(check(&window, &err), 0);
 }
 
+/* ---- rules of shops ---- */
+
+#define WINDOW_END 1000000 /* ms; rules are those of its last instant */
+
+static void insert_rule(uint64_t shop, const char *name, const char *currency, int64_t number, int64_t from,
+			int64_t until, uint64_t revision)
+{
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	if (kontor_db_exec(conn,
+			   "INSERT INTO shop_rule (region, shop_user_id, rule, currency, version, value, from_ms, "
+			   "until_ms, upload_id, number, line_no, revision) SELECT 'SG', ?, ?, ?, "
+			   "COALESCE(MAX(version), 0) + 1, '', ?, NULLIF(?, 0), 1, ?, 2, ? FROM shop_rule "
+			   "WHERE region = 'SG' AND shop_user_id = ? AND rule = ? AND currency = ?",
+			   KONTOR_PARAMS(P_UINT(shop), P_STRING(name), P_STRING(currency), P_INT(from), P_INT(until),
+					 P_INT(number), P_UINT(revision), P_UINT(shop), P_STRING(name),
+					 P_STRING(currency)),
+			   NULL, &err))
+		fail_msg("%s", err.message);
+}
+
+static void run_with_rules(uint64_t revision)
+{
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct chunk chunk = {.range = range_of(0, 0, INT64_MAX)};
+	chunk.range.rules = (struct rule_set){revision, WINDOW_END - 1};
+	compute(&chunk);
+	if (store(&chunk, &err))
+		fail_msg("%s", err.message);
+}
+
+static void assert_balanced(void)
+{
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct settlement_window window = count_window();
+	if (check(&window, &err))
+		fail_msg("%s", err.message);
+}
+
+#define COUNT_PAYOUTS "SELECT COUNT(*) FROM payout WHERE "
+
+static void test_commission_is_taken_once_per_payout_of_orders_and_refunds(void **state)
+{
+	(void)state;
+	for (uint64_t shop = 1; shop <= 1201; shop += 3)
+		insert_rule(shop, "commission_percent", "", 23457, INT64_MIN, 0, 1); /* 2.3457 % */
+	insert_rule(100, "commission_percent", "JPY", 0, INT64_MIN, 0, 1);
+	run_with_rules(1);
+	sql("CREATE OR REPLACE TEMPORARY TABLE fee ENGINE=InnoDB AS SELECT shop_user_id, currency, "
+	    "IF(shop_user_id % 3 <> 1 OR (shop_user_id = 100 AND currency = 'JPY'), 0, "
+	    "(GREATEST(0, SUM(IF(item_type IN (1, 2), amount_minor, 0))) * 23457 + 500000) DIV 1000000) fee "
+	    "FROM billing_item WHERE region = 'SG' AND window_no = 202645 GROUP BY shop_user_id, currency");
+	assert_true(sql_int(COUNT_PAYOUTS "fees_minor > 0") > 300);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM payout p LEFT JOIN fee f USING (shop_user_id, currency) "
+				 "WHERE p.fees_minor <> COALESCE(f.fee, 0)"),
+			 0);
+	assert_int_equal(sql_int(COUNT_PAYOUTS "gross_minor - fees_minor + carry_in_minor <> net_minor + "
+					       "carry_out_minor"),
+			 0);
+	assert_balanced();
+}
+
+static void test_a_minimum_of_one_currency_and_a_hold_decide_the_state(void **state)
+{
+	(void)state;
+	insert_rule(100, "minimum_payout", "SGD", INT64_MAX / 2, INT64_MIN, 0, 1);
+	insert_rule(8, "hold", "", 1, INT64_MIN, 0, 1);
+	run_with_rules(1);
+	assert_int_equal(sql_int(COUNT_PAYOUTS "shop_user_id = 100 AND currency = 'SGD' AND state = 'carried' AND "
+					       "reason = 'below_minimum' AND net_minor = 0 AND carry_out_minor > 0"),
+			 1);
+	assert_int_equal(sql_int(COUNT_PAYOUTS "reason = 'below_minimum'"), 1);
+	assert_int_equal(sql_int(COUNT_PAYOUTS "shop_user_id = 8 AND currency = 'TWD' AND state = 'held' AND "
+					       "net_minor = 100"),
+			 1);
+	assert_int_equal(sql_int(COUNT_PAYOUTS "state = 'held'"), 1);
+	assert_int_equal(sql_int("SELECT held_minor FROM run_chunk WHERE currency = 'TWD'"), 100);
+	assert_balanced();
+}
+
+static void test_rules_are_those_of_the_windows_last_instant_and_the_newest_decides(void **state)
+{
+	(void)state;
+	insert_rule(8, "hold", "", 1, WINDOW_END, 0, 1);           /* from the next window on */
+	insert_rule(100, "hold", "", 1, INT64_MIN, WINDOW_END, 1); /* up to this window's end */
+	insert_rule(1, "hold", "", 1, INT64_MIN, 0, 1);
+	insert_rule(1, "hold", "", 0, 5, 0, 2);
+	insert_rule(4, "hold", "", 0, INT64_MIN, 0, 2);
+	insert_rule(4, "hold", "", 1, INT64_MIN, 0, 1);
+	run_with_rules(2);
+	assert_true(sql_int(COUNT_PAYOUTS "shop_user_id = 100 AND state = 'held'") > 0);
+	assert_int_equal(sql_int(COUNT_PAYOUTS "shop_user_id <> 100 AND state = 'held'"), 0);
+}
+
+static void test_a_chunk_that_is_done_again_sees_the_rules_of_its_plan(void **state)
+{
+	(void)state;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	insert_rule(100, "commission_percent", "", 50000, INT64_MIN, 0, 1);
+	run_with_rules(1);
+	sql("CREATE OR REPLACE TEMPORARY TABLE first_run ENGINE=InnoDB AS SELECT shop_user_id, currency, fees_minor, "
+	    "net_minor, state FROM payout");
+	assert_int_equal(run_take_back(conn, &run, &err), 0);
+	insert_rule(100, "commission_percent", "", 0, INT64_MIN, 0, 2);
+	insert_rule(8, "hold", "", 1, INT64_MIN, 0, 2);
+	insert_rule(1, "hold", "", 1, INT64_MIN, 0, 0); /* of an upload that is not accepted */
+	run_with_rules(1);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM payout NATURAL JOIN first_run"),
+			 sql_int("SELECT COUNT(*) FROM first_run"));
+	assert_int_equal(sql_int(COUNT_PAYOUTS "state = 'held'"), 0);
+	assert_true(sql_int(COUNT_PAYOUTS "fees_minor > 0") > 0);
+}
+
 static void test_a_missing_item_fails_the_control(void **state)
 {
 	(void)state;
@@ -385,6 +498,10 @@ int main(void)
 		TEST(test_every_payout_equals_its_recomputation_by_sql),
 		TEST(test_debit_equals_credit_in_every_ledger_transaction),
 		TEST(test_claimed_items_belong_to_another_run),
+		TEST(test_commission_is_taken_once_per_payout_of_orders_and_refunds),
+		TEST(test_a_minimum_of_one_currency_and_a_hold_decide_the_state),
+		TEST(test_rules_are_those_of_the_windows_last_instant_and_the_newest_decides),
+		TEST(test_a_chunk_that_is_done_again_sees_the_rules_of_its_plan),
 		TEST(test_a_missing_item_fails_the_control),
 		TEST(test_a_payout_that_was_tampered_with_fails_the_control),
 		TEST(test_a_ledger_that_was_tampered_with_fails_the_control),

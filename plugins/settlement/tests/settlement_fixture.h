@@ -17,6 +17,7 @@
 #include "request.h"
 #include "statements.h"
 #include "store.h"
+#include "upload_kinds.h"
 #include "writer.h"
 
 #define UNUSED __attribute__((unused))
@@ -193,7 +194,7 @@ UNUSED static struct kontor_row *chunk_add(struct chunk *chunk, uint64_t shop, c
 	row->fields[ITEM_OCCURRED] = kontor_text_of(at);
 	row->fields[ITEM_ID] = kontor_text_of(id ? kontor_arena_format(chunk->arena, "%" PRIu64, id) : "");
 	struct kontor_identity identity;
-	check(billing_items_kind->identify(&self, &chunk->upload, row, chunk->arena, &identity, &err));
+	check(upload_kinds[KIND_BILLING_ITEMS].identify(&self, &chunk->upload, row, chunk->arena, &identity, &err));
 	return row;
 }
 
@@ -203,7 +204,7 @@ static int chunk_apply_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
 	for (size_t i = 0; i < chunk->len; i++)
 		if (chunk->rows[i].parsed)
 			chunk->rows[i].verdict = KONTOR_VERDICT_OK;
-	return billing_items_kind->apply(&self, tx, &chunk->upload, chunk->rows, chunk->len, e);
+	return upload_kinds[KIND_BILLING_ITEMS].apply(&self, tx, &chunk->upload, chunk->rows, chunk->len, e);
 }
 
 UNUSED static int chunk_apply(struct chunk *chunk)
@@ -214,7 +215,7 @@ UNUSED static int chunk_apply(struct chunk *chunk)
 static int chunk_accept_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	struct chunk *chunk = arg;
-	return billing_items_kind->accept(&self, tx, &chunk->upload, e);
+	return upload_kinds[KIND_BILLING_ITEMS].accept(&self, tx, &chunk->upload, e);
 }
 
 UNUSED static void chunk_accept(struct chunk *chunk)
@@ -226,7 +227,7 @@ UNUSED static void chunk_undo(struct chunk *chunk)
 {
 	kontor_conn *conn;
 	check(kontor_db_acquire(db, &conn, &err));
-	check(billing_items_kind->undo(&self, conn, &chunk->upload, &err));
+	check(upload_kinds[KIND_BILLING_ITEMS].undo(&self, conn, &chunk->upload, &err));
 	kontor_db_release(conn);
 }
 

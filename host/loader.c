@@ -98,6 +98,21 @@ static bool known_lane(const char *lane)
 	return false;
 }
 
+/* By this argument, and by nothing else, a caller finds the datacenter that a method must be called in. */
+static int check_region(const char *file, const struct kontor_method *method, struct kontor_error *err)
+{
+	for (size_t i = 0; i < method->args_len; i++) {
+		const struct kontor_arg *arg = &method->args[i];
+		if (arg->name && (arg->type == KONTOR_ARG_REGION) != (strcmp(arg->name, "region") == 0))
+			return kontor_fail(
+				err, KONTOR_E_UNAVAILABLE,
+				"%s: argument %s of method %s: one of the type KONTOR_ARG_REGION is named 'region', "
+				"and no other one: calls are sent to the home datacenter of the region there",
+				file, arg->name, method->name);
+	}
+	return 0;
+}
+
 static int check_methods(const char *file, const struct kontor_plugin *api, struct kontor_error *err)
 {
 	for (size_t i = 0; i < api->methods_len; i++) {
@@ -114,6 +129,9 @@ static int check_methods(const char *file, const struct kontor_plugin *api, stru
 			return kontor_fail(err, KONTOR_E_UNAVAILABLE,
 					   "%s: method %s has no database and changes something: its key is kept there",
 					   file, method->name);
+		int rc = check_region(file, method, err);
+		if (rc)
+			return rc;
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(api->methods[j].name, method->name) == 0)
 				return kontor_fail(err, KONTOR_E_UNAVAILABLE, "%s: method %s is there twice", file,

@@ -208,6 +208,9 @@ static void put_in_force(const struct reload *reload)
 	if (strcmp(fresh->options.datacenter, old->options.datacenter) != 0) { /* those of another one */
 		fresh->here = old->here;
 		fresh->fallback = old->fallback;
+		struct homes homes = fresh->homes; /* each frees the files of one */
+		fresh->homes = old->homes;
+		old->homes = homes;
 	}
 	fresh->previous = old;                             /* its strings may be in use */
 	fresh->options.approvals = old->options.approvals; /* what needs a restart and is asked at any time */

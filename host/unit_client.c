@@ -7,14 +7,20 @@
 #include "front.h"
 #include "unit_stages.h"
 
-#define ROUTES_LIMIT 256u /* services that a datacenter's file and the plugins of one unit can name */
+/* Services that a datacenter's file and the plugins of one unit can name, those of other regions' homes apart. */
+#define ROUTES_LIMIT 256u
 
 struct routes {
 	struct unit *unit;
 	kontor_arena *arena;
-	struct kontor_route list[ROUTES_LIMIT];
+	struct kontor_route *list; /* room for ROUTES_LIMIT and the homes' */
 	size_t len;
 };
+
+static int fail_memory(struct kontor_error *err)
+{
+	return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the directory of services");
+}
 
 static int add_route(struct routes *routes, const char *service, struct kontor_error *err)
 {
@@ -31,7 +37,7 @@ static int add_route(struct routes *routes, const char *service, struct kontor_e
 	const char *usual = kontor_arena_format(routes->arena, "ipc://%s/%s.sock", unit->args->runtime_folder, service);
 	const char *first = own && !own->leaving ? FRONT_ENDPOINT : NULL;
 	if (!usual || !datacenter_route(routes->arena, &config->here, &config->fallback, service, first, usual, route))
-		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the directory of services");
+		return fail_memory(err);
 	return 0;
 }
 
@@ -55,10 +61,15 @@ static int add_routes(struct routes *routes, struct kontor_error *err)
 
 int unit_client_set_routes(struct unit *unit, struct kontor_error *err)
 {
+	const struct homes *homes = &unit->config->homes;
 	struct routes routes = {.unit = unit, .arena = kontor_arena_new(0)};
-	if (!routes.arena)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the directory of services");
-	int rc = add_routes(&routes, err);
+	if (routes.arena)
+		routes.list = kontor_arena_alloc(routes.arena,
+						 (ROUTES_LIMIT + homes_routes_len(homes)) * sizeof(*routes.list));
+	int rc = routes.list ? add_routes(&routes, err) : fail_memory(err);
+	if (!rc && !homes_routes(routes.arena, homes, routes.list + routes.len))
+		rc = fail_memory(err);
+	routes.len += homes_routes_len(homes);
 	if (!rc)
 		rc = kontor_client_set_routes(unit->client, routes.list, routes.len, err);
 	kontor_arena_free(routes.arena);

@@ -438,6 +438,7 @@ struct unit_config *unit_config_read(const struct args *args)
 	unit->regions = config_alloc(config, (count(regions) + 1) * sizeof(*unit->regions));
 	for (const char **title = regions; *title; title++)
 		read_region(unit, *title, datacenters);
+	homes_read(config, args->conf_folder, unit->options.datacenter, &unit->homes);
 	read_users(unit);
 	unit_config_read_keys(unit, args->conf_folder);
 	datacenter_read_services(config, &unit->here);
@@ -453,6 +454,7 @@ struct unit_config *unit_config_free(struct unit_config *unit)
 	while (unit) {
 		struct unit_config *previous = unit->previous;
 		config_free(unit->fallback_config);
+		homes_free(&unit->homes);
 		config_free(unit->config); /* in whose arena it stands */
 		unit = previous;
 	}

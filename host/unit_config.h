@@ -6,7 +6,7 @@
 #define KONTORD_UNIT_CONFIG_H
 
 #include "args.h"
-#include "datacenter.h"
+#include "homes.h"
 #include "kontor/log.h"
 #include "kontor/region.h"
 #include "kontor/user.h"
@@ -70,6 +70,7 @@ struct unit_config {
 	struct database_options database;
 	struct datacenter here;     /* that this machine stands in */
 	struct datacenter fallback; /* who serves what is switched off here; its name is NULL when there is none */
+	struct homes homes;         /* of regions whose money is elsewhere */
 	struct kontor_currency *currencies;
 	size_t currencies_len;
 	struct kontor_region *regions;

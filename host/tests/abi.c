@@ -35,7 +35,15 @@ static const struct {
 };
 #define PLUGIN later.plugin
 #else
-static const struct kontor_method methods[] = {{.name = "first", .role = KONTOR_ROLE_VIEWER, .handle = answer}};
+#ifndef ARGUMENT
+#define ARGUMENT                                                                                                       \
+	{                                                                                                              \
+		.name = "region", .type = KONTOR_ARG_REGION                                                            \
+	}
+#endif
+static const struct kontor_arg args[] = {ARGUMENT};
+static const struct kontor_method methods[] = {
+	{.name = "first", .role = KONTOR_ROLE_VIEWER, .args = args, .args_len = 1, .handle = answer}};
 static const struct kontor_plugin plugin = {
 	.struct_size = sizeof(struct kontor_plugin),
 #ifdef MAJOR

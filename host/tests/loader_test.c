@@ -59,6 +59,13 @@ static void test_a_file_that_is_no_plugin_of_its_name_is_refused(void **state)
 	assert_refused(TEST_PLUGINS "/nowhere.so", "cannot be loaded", "nowhere.so");
 }
 
+static void test_an_argument_that_names_a_region_is_the_one_that_callers_look_at(void **state)
+{
+	(void)state;
+	assert_refused(TEST_PLUGINS "/market.so", "argument market of method first", "is named 'region'");
+	assert_refused(TEST_PLUGINS "/no-region.so", "argument region of method first", "and no other one");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -66,6 +73,7 @@ int main(void)
 		cmocka_unit_test(test_a_plugin_of_a_later_minor_runs_with_the_members_known_here),
 		cmocka_unit_test(test_another_major_is_refused_with_file_both_versions_and_the_cure),
 		cmocka_unit_test(test_a_file_that_is_no_plugin_of_its_name_is_refused),
+		cmocka_unit_test(test_an_argument_that_names_a_region_is_the_one_that_callers_look_at),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,13 +117,26 @@ static int who_inside(void *self, kontor_request *request)
 	return rc;
 }
 
-/* Any method without arguments, through the unit's own client. */
+/* Any method without arguments but a region, through the unit's own client. */
 static int call(void *self, kontor_request *request)
 {
 	struct probe *probe = self;
 	struct kontor_call_options options = {.timeout_ms = 5000};
-	return kontor_call(kontor_host_client(probe->host), kontor_arg_string(request, "method"), NULL, &options, NULL,
-			   kontor_request_error(request));
+	const char *about = kontor_arg_string(request, "about");
+	kontor_body *reply = NULL;
+	kontor_writer *args = about[0] ? kontor_writer_new() : NULL;
+	if (args) {
+		kontor_write_map(args);
+		kontor_put_string(args, "region", about);
+		kontor_write_end(args);
+	}
+	int rc = kontor_call(kontor_host_client(probe->host), kontor_arg_string(request, "method"), args, &options,
+			     &reply, kontor_request_error(request));
+	if (!rc && args)
+		kontor_put_object(kontor_reply(request), "reply", kontor_body_map(reply));
+	kontor_body_free(reply);
+	kontor_writer_free(args);
+	return rc;
 }
 
 static int submit(void *self, kontor_request *request)
@@ -204,6 +217,10 @@ static const struct kontor_arg submit_args[] = {
 };
 static const struct kontor_arg call_args[] = {
 	{"method", KONTOR_ARG_STRING, .required = true, .help = "its full name"},
+	{"about", KONTOR_ARG_STRING, .help = "sent along as its argument region"},
+};
+static const struct kontor_arg money_args[] = {
+	{"region", KONTOR_ARG_REGION, .required = true, .help = "whose money"},
 };
 static const struct kontor_method methods[] = {
 	{"wait", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, wait_args, 1, .handle = wait_a_while},
@@ -214,7 +231,8 @@ static const struct kontor_method methods[] = {
 	{"submit", KONTOR_METHOD_CHANGES, KONTOR_PUBLIC, KONTOR_ROLE_OPERATOR, submit_args, 1, .handle = submit},
 	{"nap", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = nap},
 	{"wait_for_the_end", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = wait_for_the_end},
-	{"call", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, call_args, 1, .handle = call},
+	{"call", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, call_args, 2, .handle = call},
+	{"money", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, money_args, 1, .handle = who},
 };
 
 #ifdef CALLS

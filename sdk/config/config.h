@@ -64,7 +64,7 @@ void config_read_file(struct config *config, const char *path);
 
 /* All layers: kontord.conf, currencies, users, regions, profiles < conf.d < datacenter < unit. */
 void config_read(struct config *config, const char *folder, const char *unit);
-/* What callers outside of a unit need: kontord.conf < conf.d < datacenter. */
+/* What callers outside of a unit need: kontord.conf, regions < conf.d < datacenter. */
 void config_read_site(struct config *config, const char *folder);
 /* FOLDER/SUB/NAME.conf in the configuration's arena; sub ends in '/', or is "". */
 const char *config_path(struct config *config, const char *folder, const char *sub, const char *name);

@@ -238,6 +238,7 @@ void config_read_site(struct config *config, const char *folder)
 {
 	config->layer = LAYER_BASE;
 	config_read_file(config, config_path(config, folder, "", "kontord"));
+	read_folder(config, folder, "regions/");
 	config->layer = LAYER_DROP_IN;
 	read_folder(config, folder, "conf.d/");
 	read_datacenter(config, folder);

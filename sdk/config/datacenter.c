@@ -144,6 +144,8 @@ void datacenter_check_services(struct config *config, const struct datacenter *d
 
 /* ---- routes ---- */
 
+const char *const datacenter_everywhere[DATACENTER_EVERYWHERE] = {"kontor", "jobs", "approval"};
+
 static size_t count(const char *const *list)
 {
 	size_t len = 0;

@@ -35,6 +35,10 @@ void datacenter_check_services(struct config *config, const struct datacenter *d
 /* NULL when the file says nothing about it. */
 const struct service_entry *datacenter_service(const struct datacenter *datacenter, const char *service);
 
+/* Services that every unit has: kontor, jobs, approval. */
+#define DATACENTER_EVERYWHERE 3
+extern const char *const datacenter_everywhere[DATACENTER_EVERYWHERE];
+
 /* Whether calls for the service, which is switched off here, are served by the fallback: it has it, and says where. */
 bool datacenter_falls_back(const struct datacenter *fallback, const char *service);
 /* Where a service is for callers of this datacenter: `first` (NULL: nowhere), then what is listed; without both

@@ -191,6 +191,14 @@ int kontor_client_set_routes(kontor_client *client, const struct kontor_route *r
 	return fresh ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "client: out of memory for its directory");
 }
 
+int kontor_client_set_region(kontor_client *client, const char *region, struct kontor_error *err)
+{
+	if (region && !kontor_region_valid(kontor_text_of(region)))
+		return kontor_fail(err, KONTOR_E_BAD_REQUEST, "'%s' is no region: two capital letters, as SG", region);
+	memcpy(client->region, region ? region : "\0\0", sizeof(client->region));
+	return 0;
+}
+
 /* Sockets to endpoints that the directory does not name any more would go on connecting for ever. */
 static void close_unused_sockets(struct client_thread *thread)
 {

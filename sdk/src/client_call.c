@@ -8,7 +8,9 @@
 #include <time.h>
 
 #include "client_state.h"
+#include "kontor/text.h"
 #include "kontor/time.h"
+#include "message_shape.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
 #define BACKOFF_MS 50
@@ -22,6 +24,8 @@ struct call {
 	struct kontor_client_request request;
 	const char *wanted; /* the method, or the service whose unit is asked */
 	const struct directory_service *service;
+	char region[3];           /* whose home is asked; "": of none */
+	bool away;                /* that is another datacenter */
 	int64_t patient_until_ms; /* as long as nothing can have been done */
 	uint64_t tried;           /* endpoints of this round, as CLIENT_TRIED() */
 	unsigned rounds;
@@ -110,12 +114,46 @@ static int fail_disabled(const char *method, const struct directory_service *ser
 			   service->why_disabled ? " in " : "", service->why_disabled ? service->why_disabled : "");
 }
 
+/* The region that the call is about: only when any region's home is elsewhere, as it costs a look through the body. */
+static void find_region(struct call *call)
+{
+	struct kontor_text region;
+	memcpy(call->region, call->client->region, sizeof(call->region));
+	if (kontor_message_find_text(call->request.body, call->request.body_size, "region", &region) &&
+	    kontor_region_valid(region))
+		memcpy(call->region, region.data, 2);
+}
+
+/* The home of the call's region, when that is not here. */
+static int look_up_home(struct call *call, const struct directory_service *home, struct kontor_error *err)
+{
+	const char *method = call->request.method, *place = home->why_disabled ? home->why_disabled : "another place";
+	call->service = home;
+	call->away = true;
+	if (!home->enabled)
+		return fail_disabled(method, home, err);
+	if (home->endpoints_len == 0)
+		return kontor_fail(err, KONTOR_E_UNAVAILABLE,
+				   "%s: region %s has its home in %s, and no endpoint of the service there is known "
+				   "here: name it in the file of that datacenter",
+				   method, call->region, place);
+	return 0;
+}
+
 /* Where the method is served, as the directory says now. What is only usual is looked for again in each round: its unit
  * may have come up meanwhile. */
 static int look_up(struct call *call, struct kontor_error *err)
 {
 	const char *method = call->request.method, *wanted = call->wanted;
-	call->service = directory_find(client_directory(call->client, call->thread), wanted);
+	const struct directory *directory = client_directory(call->client, call->thread);
+	call->away = false;
+	if (directory->knows_homes) {
+		find_region(call);
+		const struct directory_service *home = directory_find_home(directory, wanted, call->region);
+		if (home)
+			return look_up_home(call, home, err);
+	}
+	call->service = directory_find(directory, wanted);
 	if (call->client->runtime_folder && (!call->service || (call->service->usual && call->rounds > 0))) {
 		int rc = client_find_usual(call->client, wanted, err);
 		if (rc)
@@ -228,6 +266,8 @@ static int call_until_deadline(struct call *call, kontor_body **ret_reply, struc
 	int rc = try_until_deadline(call, ret_reply, err);
 	if (rc == KONTOR_E_UNAVAILABLE && call->service && call->service->endpoints_len > 1)
 		rc = fail_everywhere(call, err);
+	if (rc == KONTOR_E_UNAVAILABLE && call->away && call->service->endpoints_len > 0)
+		kontor_fail_in(err, "region %s has its home in %s", call->region, call->service->why_disabled);
 	if (call->unknown && kontor_code_outcome(rc) == KONTOR_OUTCOME_NOTHING) {
 		err->code = rc = KONTOR_E_UNKNOWN_OUTCOME;
 		kontor_fail_in(err, "%s: an earlier try may have been done, and then", call->request.method);

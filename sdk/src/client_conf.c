@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "client_state.h"
-#include "datacenter.h"
+#include "homes.h"
 #include "kontor/text.h"
 
 #define SOCKET_SIZE (PATH_MAX + 8)
@@ -29,46 +29,60 @@ static int fail_conf(const struct config *config, const char *folder, struct kon
 			   problem->file ? problem->file : folder, problem->line, problem->message, folder);
 }
 
-static int set_routes(kontor_client *client, struct config *config, const struct datacenter *here,
-		      const struct datacenter *fallback, struct kontor_error *err)
+struct site {
+	struct datacenter here, fallback;
+	struct homes homes;
+};
+
+static int set_routes(kontor_client *client, struct config *config, const struct site *site, struct kontor_error *err)
 {
-	struct kontor_route *routes = config_alloc(config, (here->services_len + 1) * sizeof(*routes));
+	const struct datacenter *here = &site->here;
+	size_t len = here->services_len + homes_routes_len(&site->homes);
+	struct kontor_route *routes = config_alloc(config, (len + 1) * sizeof(*routes));
 	for (size_t i = 0; i < here->services_len; i++) {
 		const char *name = here->services[i].name;
 		const char *usual =
 			kontor_arena_format(config->arena, "ipc://%s/%s.sock", client->runtime_folder, name);
-		if (!usual || !datacenter_route(config->arena, here, fallback, name, NULL, usual, &routes[i]))
+		if (!usual || !datacenter_route(config->arena, here, &site->fallback, name, NULL, usual, &routes[i]))
 			return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the directory of services");
 	}
-	return kontor_client_set_routes(client, routes, here->services_len, err);
+	if (!homes_routes(config->arena, &site->homes, routes + here->services_len))
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the directory of services");
+	return kontor_client_set_routes(client, routes, len, err);
 }
 
-static int read_site(kontor_client *client, struct config *config, struct config *other, const char *folder,
-		     struct kontor_error *err)
+static int read_site(kontor_client *client, struct config *config, struct config *other, struct site *site,
+		     const char *folder, struct kontor_error *err)
 {
-	struct datacenter here = {.fallback = ""}, fallback = {.name = NULL};
+	struct datacenter *here = &site->here;
 	config_read_site(config, folder);
 	const char *name = config_value(config, "", "", "datacenter");
 	if (name)
-		datacenter_read(config, name, &here);
-	datacenter_read_services(config, &here);
-	datacenter_check_services(config, &here);
+		datacenter_read(config, name, here);
+	datacenter_read_services(config, here);
+	datacenter_check_services(config, here);
+	homes_read(config, folder, name, &site->homes);
 	if (config->problems_len)
 		return fail_conf(config, folder, err);
-	if (here.fallback[0]) {
-		config_read_file(other, config_path(config, folder, "datacenters/", here.fallback));
-		fallback.name = here.fallback;
-		datacenter_read_services(other, &fallback);
-		datacenter_check_services(other, &fallback);
+	for (size_t i = 0; i < site->homes.configs_len; i++)
+		if (site->homes.configs[i]->problems_len)
+			return fail_conf(site->homes.configs[i], folder, err);
+	if (here->fallback[0]) {
+		config_read_file(other, config_path(config, folder, "datacenters/", here->fallback));
+		site->fallback.name = here->fallback;
+		datacenter_read_services(other, &site->fallback);
+		datacenter_check_services(other, &site->fallback);
 	}
-	return other->problems_len ? fail_conf(other, folder, err) : set_routes(client, config, &here, &fallback, err);
+	return other->problems_len ? fail_conf(other, folder, err) : set_routes(client, config, site, err);
 }
 
 int client_read_conf(kontor_client *client, const char *conf_folder, struct kontor_error *err)
 {
 	pthread_mutex_lock(&reading);
 	struct config *config = config_new(), *other = config_new();
-	int rc = read_site(client, config, other, conf_folder, err);
+	struct site site = {.here = {.fallback = ""}};
+	int rc = read_site(client, config, other, &site, conf_folder, err);
+	homes_free(&site.homes);
 	config_free(other);
 	config_free(config);
 	pthread_mutex_unlock(&reading);
@@ -79,9 +93,8 @@ int client_read_conf(kontor_client *client, const char *conf_folder, struct kont
 
 static bool is_in_every_unit(const char *service)
 {
-	static const char *const names[] = {"kontor", "jobs", "approval"};
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(names[i], service) == 0)
+	for (size_t i = 0; i < DATACENTER_EVERYWHERE; i++)
+		if (strcmp(datacenter_everywhere[i], service) == 0)
 			return true;
 	return false;
 }
@@ -117,7 +130,8 @@ static const struct directory_service *any_service(const struct directory *direc
 {
 	for (size_t i = 0; i < directory->services_len; i++) {
 		const struct directory_service *service = &directory->services[i];
-		if (service->name && service->enabled && !service->usual && strcmp(service->name, "idgen") != 0)
+		if (service->name && service->enabled && !service->usual && strcmp(service->name, "idgen") != 0 &&
+		    !strchr(service->name, '@'))
 			return service;
 	}
 	return NULL;

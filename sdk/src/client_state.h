@@ -36,6 +36,7 @@ struct kontor_client {
 	bool own_context;
 	char *caller;                /* NULL: none */
 	struct kontor_key_pair *own; /* NULL: none */
+	char region[3];              /* of calls that name none; "": none */
 	char *runtime_folder;        /* where services are that no route names; NULL: nowhere */
 	pthread_key_t key;
 	bool has_key;

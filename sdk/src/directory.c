@@ -92,6 +92,7 @@ struct directory *directory_new(const struct kontor_route *routes, size_t len, s
 	for (size_t i = 0; i < len && enough; i++) {
 		directory->services_len++;
 		enough = copy_route(&routes[i], &directory->services[i], list);
+		directory->knows_homes |= routes[i].service && strchr(routes[i].service, '@');
 	}
 	if (enough)
 		return directory;
@@ -118,6 +119,7 @@ struct directory *directory_with_usual(const struct directory *from, const struc
 	if (!directory)
 		return NULL;
 	directory->references = 1;
+	directory->knows_homes = from->knows_homes;
 	directory->services = calloc(from->services_len + 1, sizeof(*directory->services));
 	bool enough = directory->services != NULL;
 	for (size_t i = 0; i < from->services_len && enough; i++)
@@ -145,6 +147,23 @@ void directory_unref(struct directory *directory)
 	}
 	free(directory->services);
 	free(directory);
+}
+
+const struct directory_service *directory_find_home(const struct directory *directory, const char *method_or_service,
+						    const char *region)
+{
+	struct kontor_text service = {method_or_service, strcspn(method_or_service, ".")};
+	const struct directory_service *home = NULL;
+	for (size_t i = 0; i < directory->services_len && directory->knows_homes; i++) {
+		const char *name = directory->services[i].name, *at = name ? strchr(name, '@') : NULL;
+		if (!at || strcmp(at + 1, region) != 0)
+			continue;
+		if (kontor_text_equal(service, (struct kontor_text){name, (size_t)(at - name)}))
+			return &directory->services[i];
+		if (at == name)
+			home = &directory->services[i];
+	}
+	return home;
 }
 
 const struct directory_service *directory_find(const struct directory *directory, const char *method_or_service)

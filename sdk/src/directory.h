@@ -30,7 +30,7 @@ struct directory_endpoint {
 };
 
 struct directory_service {
-	char *name; /* NULL: whatever no other one names */
+	char *name; /* NULL: whatever no other one names; as in struct kontor_route */
 	bool enabled;
 	bool usual;                            /* no route says so: found where it usually is */
 	char *why_disabled;                    /* NULL: nothing was said */
@@ -43,6 +43,7 @@ struct directory {
 	unsigned references; /* guarded by the client's lock */
 	struct directory_service *services;
 	size_t services_len;
+	bool knows_homes; /* regions have their money elsewhere */
 };
 
 /* Finds the endpoint in the list, or puts it there. NULL when out of memory. */
@@ -59,6 +60,10 @@ struct directory *directory_with_usual(const struct directory *from, const struc
 /* Takes a reference away; NULL is fine. */
 void directory_unref(struct directory *directory);
 
+/* The place of a service, or of a method's, for a region whose home is another datacenter: what is known of that, at
+ * least its name. NULL: its home is not elsewhere. */
+const struct directory_service *directory_find_home(const struct directory *directory, const char *method_or_service,
+						    const char *region);
 /* NULL when no route fits the service, or that of the method. */
 const struct directory_service *directory_find(const struct directory *directory, const char *method_or_service);
 bool directory_leads_to(const struct directory *directory, const struct directory_endpoint *endpoint);

@@ -108,3 +108,49 @@ int kontor_message_shape(const void *data, size_t size, struct kontor_error *err
 		return kontor_fail(err, KONTOR_E_BAD_REQUEST, "%zu bytes follow the end of the body", size - at);
 	return 0;
 }
+
+/* The value at *at; moves *at behind it. False when it does not end within the bytes. */
+static bool skip_value(const unsigned char *bytes, size_t size, size_t *at)
+{
+	for (uint64_t missing = 1; missing > 0; missing--) {
+		struct head head;
+		if (*at >= size || !read_head(bytes + *at, size - *at, &head) || head.skip > size - *at)
+			return false;
+		*at += head.skip;
+		missing += head.elements; /* at most 2^33 for each of at most 2^22 bytes */
+	}
+	return true;
+}
+
+/* The string that begins there; NULL data when it is none. */
+static struct kontor_text text_at(const unsigned char *bytes, size_t size, size_t at)
+{
+	struct head head;
+	unsigned char type = at < size ? bytes[at] : 0;
+	bool is_string = (type >= 0xA0 && type <= 0xBF) || (type >= 0xD9 && type <= 0xDB);
+	if (!is_string || !read_head(bytes + at, size - at, &head) || head.skip > size - at)
+		return (struct kontor_text){NULL, 0};
+	size_t header = type <= 0xBF ? 1 : 1u + form_of(type).length_bytes;
+	return (struct kontor_text){(const char *)bytes + at + header, head.skip - header};
+}
+
+bool kontor_message_find_text(const void *data, size_t size, const char *key, struct kontor_text *ret)
+{
+	const unsigned char *bytes = data;
+	struct head map;
+	bool is_map = size > 0 && ((bytes[0] >= 0x80 && bytes[0] <= 0x8F) || bytes[0] >= 0xDE) && bytes[0] <= 0xDF;
+	if (!is_map || !read_head(bytes, size, &map) || map.skip > size)
+		return false;
+	size_t at = map.skip;
+	for (uint64_t pairs = map.elements / 2; pairs > 0; pairs--) {
+		bool found = kontor_text_is(text_at(bytes, size, at), key);
+		if (!skip_value(bytes, size, &at))
+			return false;
+		*ret = text_at(bytes, size, at);
+		if (found)
+			return ret->data != NULL;
+		if (!skip_value(bytes, size, &at))
+			return false;
+	}
+	return false;
+}

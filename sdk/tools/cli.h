@@ -30,6 +30,7 @@ struct cli {
 	bool conf_given;
 	const char *runtime_folder; /* /run/kontor, or --runtime */
 	const char *service;        /* whose unit is asked for kontor.*; NULL: any */
+	const char *region;         /* whose home datacenter is asked; NULL: none is named */
 	const char *user;           /* --as; NULL: whoever the kernel says */
 	bool json;
 	bool under_way;        /* it has changed something */

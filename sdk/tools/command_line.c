@@ -17,13 +17,10 @@ static const struct {
 	const char *name;
 	size_t offset; /* in struct cli */
 } with_value[] = {
-	{"--as", offsetof(struct cli, user)},
-	{"-e", offsetof(struct cli, endpoint)},
-	{"--endpoint", offsetof(struct cli, endpoint)},
-	{"--server-key", offsetof(struct cli, server_key)},
-	{"--key-file", offsetof(struct cli, key_file)},
-	{"--conf", offsetof(struct cli, conf_folder)},
-	{"--runtime", offsetof(struct cli, runtime_folder)},
+	{"--as", offsetof(struct cli, user)},           {"-e", offsetof(struct cli, endpoint)},
+	{"--endpoint", offsetof(struct cli, endpoint)}, {"--server-key", offsetof(struct cli, server_key)},
+	{"--key-file", offsetof(struct cli, key_file)}, {"--home", offsetof(struct cli, region)},
+	{"--conf", offsetof(struct cli, conf_folder)},  {"--runtime", offsetof(struct cli, runtime_folder)},
 };
 #define WITH_VALUE (sizeof(with_value) / sizeof(with_value[0]))
 

@@ -59,6 +59,8 @@ static void print_help(void)
 	     "  -e ENDPOINT       the unit to talk to; else KONTOR_ENDPOINT, else where the configuration says\n"
 	     "  --server-key KEY  of a tcp ENDPOINT: the public key of the unit there; else KONTOR_SERVER_KEY\n"
 	     "  --key-file FILE   our own NAME.key_secret for tcp; else KONTOR_KEY_FILE\n"
+	     "  --home REGION     asks that region's home datacenter; else that of the command's region, else this "
+	     "one\n"
 	     "  --conf FOLDER     the configuration; else KONTOR_CONF, else " DEFAULT_CONF "\n"
 	     "  --runtime FOLDER  sockets of this machine's units; else KONTOR_RUNTIME, else " DEFAULT_RUNTIME "\n"
 	     "  COMMAND --help    arguments and an example\n"
@@ -130,6 +132,18 @@ static int count_leading_options(int argc, char **argv)
 	return count < argc ? count : argc;
 }
 
+/* All calls of a command about a region go to that region's home, also those that name only an id. */
+static void take_region(struct cli *cli, const struct command_line *line)
+{
+	for (size_t i = 0; i < line->command->args_len && !cli->region; i++)
+		if (line->values[i] && strcmp(line->command->args[i].name, "--region") == 0 &&
+		    kontor_region_valid(kontor_text_of(line->values[i])))
+			cli->region = line->values[i];
+	for (size_t i = 0; i < line->rest_len && !cli->region; i++)
+		if (strncmp(line->rest[i], "region=", 7) == 0 && kontor_region_valid(kontor_text_of(line->rest[i] + 7)))
+			cli->region = line->rest[i] + 7;
+}
+
 /* The command's words are taken out; leading options go in front of its arguments, where one parser takes them all. */
 static int run(struct cli *cli, const struct command *command, int argc, char **argv, int leading, int words)
 {
@@ -143,8 +157,10 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 		cli->conf_folder = DEFAULT_CONF;
 	if (!cli->runtime_folder || !cli->runtime_folder[0])
 		cli->runtime_folder = DEFAULT_RUNTIME;
-	if (code == EXIT_DONE)
+	if (code == EXIT_DONE) {
+		take_region(cli, &line);
 		code = command->run(cli, &line);
+	}
 	command_line_free(&line);
 	kontor_client_free(cli->client);
 	if (fflush(stdout) || ferror(stdout)) {

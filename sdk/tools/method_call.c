@@ -87,6 +87,8 @@ static int connect_client(struct cli *cli, const char *service, struct kontor_er
 		options.runtime_folder = cli->runtime_folder;
 	}
 	int rc = kontor_client_new(&options, &cli->client, err);
+	if (!rc)
+		rc = kontor_client_set_region(cli->client, cli->region, err);
 	if (rc)
 		return rc;
 	rc = kontor_call(cli->client, "kontor.ping", NULL, &look, NULL, err);

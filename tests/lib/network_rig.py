@@ -65,12 +65,12 @@ class Caller:
     def is_refused(self):
         return self.end_of_handshake() == (zmq.EVENT_HANDSHAKE_FAILED_AUTH, 400)
 
-    def send(self, method, key=None, caller="", **arguments):
+    def send(self, method, /, key=None, caller="", **arguments):
         self.number += 1
         header = [1, 1, self.number, method, 60000, 0, key or "", "", caller]
         self.socket.send_multipart([msgpack.packb(header), msgpack.packb(arguments)])
 
-    def call(self, method, **arguments):
+    def call(self, method, /, **arguments):
         self.send(method, **arguments)
         header, body = [msgpack.unpackb(frame) for frame in self.socket.recv_multipart()]
         if header[1] == 3:
@@ -80,6 +80,7 @@ class Caller:
 
     def close(self):
         self.socket.disable_monitor()
+        self.events.close()
         self.socket.close()
 
     def __enter__(self):

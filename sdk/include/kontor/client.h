@@ -39,9 +39,11 @@ struct kontor_endpoint {
 
 /* Where the methods of a service are answered. */
 struct kontor_route {
-	const char *service;                     /* "idgen" */
+	/* "idgen". Or "settlement@BR": of region BR, whose home is another datacenter (kontor_client_set_region);
+	 * "@BR": its services that no such route names. */
+	const char *service;
 	bool enabled;                            /* false: calls fail DISABLED at once */
-	const char *why_disabled;                /* "datacenter ams1", for that error; NULL: nothing to say */
+	const char *why_disabled;                /* "datacenter ams1", for errors; NULL: nothing to say */
 	const struct kontor_endpoint *endpoints; /* of one cluster, the nearest first */
 	size_t endpoints_len;
 };
@@ -53,6 +55,10 @@ kontor_client *kontor_client_free(kontor_client *client); /* all other threads' 
  * time, from any thread. */
 int kontor_client_set_routes(kontor_client *client, const struct kontor_route *routes, size_t len,
 			     struct kontor_error *err);
+/* A call with an argument `region` is sent to the home of that region: here, unless routes with its name say where
+ * else. Calls without such an argument are sent to the home of this region; NULL: of no region, so they stay here.
+ * Before the first call. BAD_REQUEST: no two capital letters. */
+int kontor_client_set_region(kontor_client *client, const char *region, struct kontor_error *err);
 
 struct kontor_call_options {
 	uint32_t timeout_ms;  /* 0 = 30 s; sent along as milliseconds left */

@@ -25,7 +25,8 @@ enum kontor_arg_type {
 	KONTOR_ARG_BOOL,
 	KONTOR_ARG_STRING, /* valid UTF-8 without NUL; min..max bytes */
 	KONTOR_ARG_BYTES,  /* bin (or str); min..max bytes */
-	KONTOR_ARG_REGION, /* [A-Z]{2}, configured here */
+	KONTOR_ARG_REGION, /* [A-Z]{2}, configured here. Named "region", as no other argument is: callers send it to the
+			    * region's home datacenter, and units elsewhere refuse it. */
 	KONTOR_ARG_WINDOW, /* "2026-W45" */
 	KONTOR_ARG_NAME,   /* [a-z0-9][a-z0-9-]{0,31} */
 	KONTOR_ARG_TIME,   /* RFC 3339 */

@@ -25,7 +25,7 @@ struct call {
 	const char *wanted; /* the method, or the service whose unit is asked */
 	const struct directory_service *service;
 	char region[3];           /* whose home is asked; "": of none */
-	bool away;                /* that is another datacenter */
+	const char *home;         /* where that is, when it is elsewhere; NULL: here */
 	int64_t patient_until_ms; /* as long as nothing can have been done */
 	uint64_t tried;           /* endpoints of this round, as CLIENT_TRIED() */
 	unsigned rounds;
@@ -127,16 +127,15 @@ static void find_region(struct call *call)
 /* The home of the call's region, when that is not here. */
 static int look_up_home(struct call *call, const struct directory_service *home, struct kontor_error *err)
 {
-	const char *method = call->request.method, *place = home->why_disabled ? home->why_disabled : "another place";
 	call->service = home;
-	call->away = true;
+	call->home = home->why_disabled ? home->why_disabled : "another place";
 	if (!home->enabled)
-		return fail_disabled(method, home, err);
+		return fail_disabled(call->request.method, home, err);
 	if (home->endpoints_len == 0)
 		return kontor_fail(err, KONTOR_E_UNAVAILABLE,
 				   "%s: region %s has its home in %s, and no endpoint of the service there is known "
 				   "here: name it in the file of that datacenter",
-				   method, call->region, place);
+				   call->request.method, call->region, call->home);
 	return 0;
 }
 
@@ -146,7 +145,7 @@ static int look_up(struct call *call, struct kontor_error *err)
 {
 	const char *method = call->request.method, *wanted = call->wanted;
 	const struct directory *directory = client_directory(call->client, call->thread);
-	call->away = false;
+	call->home = NULL;
 	if (directory->knows_homes) {
 		find_region(call);
 		const struct directory_service *home = directory_find_home(directory, wanted, call->region);
@@ -266,8 +265,8 @@ static int call_until_deadline(struct call *call, kontor_body **ret_reply, struc
 	int rc = try_until_deadline(call, ret_reply, err);
 	if (rc == KONTOR_E_UNAVAILABLE && call->service && call->service->endpoints_len > 1)
 		rc = fail_everywhere(call, err);
-	if (rc == KONTOR_E_UNAVAILABLE && call->away && call->service->endpoints_len > 0)
-		kontor_fail_in(err, "region %s has its home in %s", call->region, call->service->why_disabled);
+	if (rc == KONTOR_E_UNAVAILABLE && call->home && call->service && call->service->endpoints_len > 0)
+		kontor_fail_in(err, "region %s has its home in %s", call->region, call->home);
 	if (call->unknown && kontor_code_outcome(rc) == KONTOR_OUTCOME_NOTHING) {
 		err->code = rc = KONTOR_E_UNKNOWN_OUTCOME;
 		kontor_fail_in(err, "%s: an earlier try may have been done, and then", call->request.method);

@@ -126,6 +126,9 @@ int call_changing(struct cli *cli, const char *method, kontor_writer *args, kont
 /* The same without a word on stderr: for callers who try again. 0 or the error's code. */
 int call_quietly(struct cli *cli, const char *method, kontor_writer *args, const char *key, uint32_t timeout_ms,
 		 kontor_body **ret_reply, struct kontor_error *err);
+/* The configuration's folder, to be read. NULL for a user who may not read it, or a machine without one: there are
+ * still the units here. */
+const char *readable_conf(const struct cli *cli);
 /* A writer with its map open; ends the program when out of memory. */
 kontor_writer *new_args(void);
 

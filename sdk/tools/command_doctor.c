@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "output.h"
@@ -45,18 +46,45 @@ static void examine_ids(const char *unit, const json_t *plugin, struct findings 
 			"idgen: %s", problem);
 }
 
+/* Below, at or above 0, as a is older than b, the same, or newer. */
+static int compare_versions(const char *a, const char *b)
+{
+	while (*a || *b) {
+		char *a_end, *b_end;
+		unsigned long a_part = strtoul(a, &a_end, 10), b_part = strtoul(b, &b_end, 10);
+		if (a_part != b_part)
+			return a_part < b_part ? -1 : 1;
+		if (a_end == a && b_end == b) /* no numbers: different, and nobody knows which way */
+			return strcmp(a, b);
+		a = a_end + (*a_end == '.');
+		b = b_end + (*b_end == '.');
+	}
+	return 0;
+}
+
+static void examine_version(const struct unit_answer *unit, struct findings *findings)
+{
+	const char *version = text(unit->reply, "version");
+	int order = version ? compare_versions(version, KONTOR_VERSION) : 0;
+	if (order < 0)
+		finding(findings, unit->name, "after a crash it comes back as the installed version",
+			"kontord --migrate, then restart the unit",
+			"it runs version %s, older than %s, which is installed", version, KONTOR_VERSION);
+	if (order > 0)
+		finding(findings, unit->name, "after a crash it comes back as the older version, on newer tables",
+			"install its version again", "it runs version %s, newer than %s, which is installed", version,
+			KONTOR_VERSION);
+}
+
 static void examine_status(const struct unit_answer *unit, struct findings *findings)
 {
 	size_t i;
 	json_t *plugin;
-	const char *version = text(unit->reply, "version"), *state = text(unit->reply, "state");
+	const char *state = text(unit->reply, "state");
 	if (state && strcmp(state, "ready") != 0)
 		finding(findings, unit->name, "its calls are refused meanwhile", "wait, or see its log", "it is %s",
 			state);
-	if (version && strcmp(version, KONTOR_VERSION) != 0)
-		finding(findings, unit->name, "after a crash it comes back as the installed version",
-			"kontord --migrate, then restart the unit", "it runs version %s, %s is installed", version,
-			KONTOR_VERSION);
+	examine_version(unit, findings);
 	json_array_foreach(json_object_get(unit->reply, "plugins"), i, plugin)
 	{
 		const char *name = text(plugin, "name");
@@ -77,6 +105,17 @@ static void take_rows(const struct unit_answer *unit, struct findings *findings)
 	}
 }
 
+/* What the unit found at itself; the next answer of `examined`, which are those of the units that told their status. */
+static void take_examined(const struct unit_answer *unit, struct findings *findings)
+{
+	if (unit->reply)
+		take_rows(unit, findings);
+	else
+		finding(findings, unit->name, "its database and jobs were not looked at",
+			"an operator or admin of users.conf may look", "it did not let us examine it: %s",
+			unit->error.message);
+}
+
 static void examine_units(const struct cli *cli, struct findings *findings)
 {
 	struct unit_answers status = {NULL, 0}, examined = {NULL, 0};
@@ -86,21 +125,17 @@ static void examine_units(const struct cli *cli, struct findings *findings)
 	units_ask(cli, &status, "kontor.status", STATUS_MS);
 	units_find_again(&status, &examined);
 	units_ask(cli, &examined, "kontor.examine", EXAMINE_MS);
-	for (size_t i = 0; i < status.len; i++) {
-		if (status.all[i].reply)
-			examine_status(&status.all[i], findings);
-		else
-			finding(findings, status.all[i].name, "its plugins are not served, and its jobs stand still",
+	for (size_t i = 0, k = 0; i < status.len; i++) {
+		const struct unit_answer *unit = &status.all[i];
+		if (!unit->reply) {
+			finding(findings, unit->name, "its plugins are not served, and its jobs stand still",
 				"systemctl status kontord@UNIT, and its log", "it does not answer: %s",
-				status.all[i].error.message);
-	}
-	for (size_t i = 0; i < examined.len; i++) {
-		if (examined.all[i].reply)
-			take_rows(&examined.all[i], findings);
-		else
-			finding(findings, examined.all[i].name, "its database and jobs were not looked at",
-				"an operator or admin of users.conf may look", "it did not let us examine it: %s",
-				examined.all[i].error.message);
+				unit->error.message);
+			continue;
+		}
+		examine_status(unit, findings);
+		if (k < examined.len)
+			take_examined(&examined.all[k++], findings);
 	}
 	units_free(&status);
 	units_free(&examined);
@@ -141,7 +176,8 @@ static int run_doctor(struct cli *cli, const struct command_line *line)
 }
 
 static const struct command_arg doctor_args[] = {
-	{"--plugins", ARG_TEXT, false, NULL, "folder of the plugins, when it is not the installed one"},
+	{"--plugins", ARG_TEXT, false, NULL,
+	 "folder of the plugins, when it is neither the installed one nor that of the build"},
 };
 
 static const struct command commands[] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How the units are. One unit: everything that it says. Several: what an operator compares, in tables.
+ * How the units are, here and where the datacenter's file says. One unit: everything that it says. Several: what an
+ * operator compares, in tables.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,15 +43,15 @@ static long long number(const json_t *object, const char *key)
 
 static void print_units(const struct unit_answers *units)
 {
-	printf("%-16s %-9s %8s %-9s %10s %-9s %s\n", "unit", "state", "pid", "version", "uptime_s", "database",
-	       "datacenter");
+	printf("%-16s %-9s %8s %-9s %10s %-9s %-10s %s\n", "unit", "state", "pid", "version", "uptime_s", "database",
+	       "datacenter", "endpoint");
 	for (size_t i = 0; i < units->len; i++) {
 		const struct unit_answer *unit = &units->all[i];
 		if (unit->reply)
-			printf("%-16s %-9s %8lld %-9s %10lld %-9s %s\n", unit->name, text(unit->reply, "state"),
-			       number(unit->reply, "pid"), text(unit->reply, "version"),
+			printf("%-16s %-9s %8lld %-9s %10lld %-9s %-10s %s\n", text(unit->reply, "unit"),
+			       text(unit->reply, "state"), number(unit->reply, "pid"), text(unit->reply, "version"),
 			       number(unit->reply, "uptime_s"), text(json_object_get(unit->reply, "database"), "state"),
-			       text(unit->reply, "datacenter"));
+			       text(unit->reply, "datacenter"), unit->endpoint);
 		else
 			printf("%-16s %-9s %s\n", unit->name, "silent", unit->error.message);
 	}
@@ -119,9 +120,11 @@ static void print_lines(const struct cli *cli, const struct unit_answers *units)
 {
 	for (size_t i = 0; i < units->len; i++) {
 		const struct unit_answer *unit = &units->all[i];
-		print_answer(cli, unit->reply ? json_incref(unit->reply)
-					      : json_pack("{s:s, s:s, s:s}", "unit", unit->name, "state", "silent",
-							  "error", unit->error.message));
+		json_t *shown = unit->reply ? json_incref(unit->reply)
+					    : json_pack("{s:s, s:s, s:s}", "unit", unit->name, "state", "silent",
+							"error", unit->error.message);
+		json_object_set_new(shown, "endpoint", json_string(unit->endpoint));
+		print_answer(cli, shown);
 	}
 }
 
@@ -130,9 +133,11 @@ static int run_status(struct cli *cli, const struct command_line *line)
 	struct unit_answers units;
 	if (cli->endpoint)
 		return run_object(cli, line);
-	int code = units_find(cli, NULL, &units);
-	if (code == EXIT_DONE)
+	int code = units_find_everywhere(cli, &units);
+	if (code == EXIT_DONE) {
 		units_ask(cli, &units, line->command->method, ASK_MS);
+		units_drop_doubles(&units);
+	}
 	if (code == EXIT_DONE && cli->json)
 		print_lines(cli, &units);
 	else if (code == EXIT_DONE)

@@ -50,7 +50,19 @@ static void visit_folder(const struct visit *visit, const char *folder, const ch
 
 /* ---- the configuration ---- */
 
-/* The child's side of run_check(). */
+/* In a build folder the plugins are beside the folder of the programs, not where kontord looks by itself. NULL: they
+ * are not there. */
+static const char *built_plugins(char buffer[PATH_MAX])
+{
+	char program[PATH_MAX];
+	const char *host = host_path(program, sizeof(program)), *slash = strrchr(host, '/');
+	struct stat st;
+	if (!slash || snprintf(buffer, PATH_MAX, "%.*s/../plugins", (int)(slash - host), host) >= PATH_MAX)
+		return NULL;
+	return stat(buffer, &st) == 0 && S_ISDIR(st.st_mode) ? buffer : NULL;
+}
+
+/* The child's side of check_unit(). */
 static void exec_check(const struct visit *visit, const char *unit, int out)
 {
 	char program[PATH_MAX];
@@ -104,7 +116,8 @@ static void check_unit(const struct visit *visit, const char *name, const char *
 
 void examine_configuration(const struct cli *cli, const char *plugin_folder, struct findings *findings)
 {
-	const struct visit visit = {check_unit, cli, plugin_folder, findings};
+	char built[PATH_MAX];
+	const struct visit visit = {check_unit, cli, plugin_folder ? plugin_folder : built_plugins(built), findings};
 	struct stat st;
 	if (stat(cli->conf_folder, &st))
 		finding(findings, NULL, "no unit can start or reload", "--conf FOLDER names another one", "%s: %s",

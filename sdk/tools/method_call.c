@@ -65,8 +65,7 @@ kontor_writer *new_args(void)
 	return args;
 }
 
-/* A user who may not read the configuration, or a machine without one, still has the units here. */
-static const char *readable_conf(const struct cli *cli)
+const char *readable_conf(const struct cli *cli)
 {
 	char path[PATH_MAX];
 	snprintf(path, sizeof(path), "%s/kontord.conf", cli->conf_folder);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The units of this machine, asked all at once: one that hangs does not keep the others' answers back.
+ * The units of this machine, and those that the datacenter's file names, asked all at once: one that hangs does not
+ * keep the others' answers back.
  */
 #ifndef KONTOR_UNITS_H
 #define KONTOR_UNITS_H
@@ -8,7 +9,8 @@
 #include "cli.h"
 
 struct unit_answer {
-	char *name, *endpoint;
+	char *name, *endpoint;     /* of a unit elsewhere the name is its endpoint */
+	char *server_key;          /* NULL: the one of --server-key, if any */
 	json_t *reply;             /* NULL: it did not answer */
 	struct kontor_error error; /* why */
 };
@@ -21,6 +23,11 @@ struct unit_answers {
 /* Those named by `names` (NULL-terminated), else the one that -e names, else all that have a socket in the runtime
  * folder. EXIT_DONE, or an exit code after saying why. */
 int units_find(const struct cli *cli, const char *const *names, struct unit_answers *ret);
+/* As units_find() without names, and the endpoints that the datacenter's file names. What is wrong with the file is
+ * said, and is no failure. */
+int units_find_everywhere(const struct cli *cli, struct unit_answers *ret);
+/* Takes those out that answered at two endpoints, but for the first. */
+void units_drop_doubles(struct unit_answers *units);
 /* Those of `units` that answered, to be asked something else. */
 void units_find_again(const struct unit_answers *units, struct unit_answers *ret);
 /* Calls the method of each; returns after timeout_ms at the latest. */

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -40,7 +41,8 @@ class Place(ProbeUnit):
     def knows(self, other):
         """What an administrator writes here about the other datacenter."""
         with open(self.conf / "users.conf", "a", encoding="utf-8") as users:
-            users.write(f"user \"{other.datacenter}\" {{ keys = {{'{other.key}'}} roles = {{\"unit\"}} }}\n")
+            for place in self, other:
+                users.write(f"user \"{place.datacenter}\" {{ keys = {{'{place.key}'}} roles = {{\"unit\"}} }}\n")
         self.describe(other)
 
     def describe(self, other, service=None):
@@ -148,6 +150,37 @@ class Homes(unittest.TestCase):
                      self.unanswered("call", "other.money", "region=BR")):
             self.assertRegex(said, "region BR has its home in datacenter there: .*tcp://127.0.0.1")
         self.assertEqual(self.caller.call("probe.call", method="other.money", about="SG")["reply"]["word"], "dev")
+
+    def test_status_shows_each_unit_that_the_datacenters_file_names_once_and_waits_for_none(self):
+        hangs = socket.create_server(("127.0.0.1", 0))                # lets in, and says nothing
+        self.addCleanup(hangs.close)
+        silent = [f"tcp://127.0.0.1:{hangs.getsockname()[1]}", f"tcp://127.0.0.1:{free_port()}"]
+        own = self.here.conf / "datacenters/dev.conf"
+        before = own.read_text()
+        self.addCleanup(own.write_text, before)
+        dead = ", ".join(f'"{endpoint}"' for endpoint in silent)
+        own.write_text(before + f"service \"third\" {{ endpoints = {{\"{self.here.tcp}\", \"{self.there.tcp}\"}} "
+                       f"server_keys = {{'{self.here.key}', '{self.there.key}'}} }}\n"
+                       f"service \"fourth\" {{ enabled = no endpoints = {{{dead}}} server_keys = {{'{self.here.key}'}} }}\n")
+        begin = time.monotonic()
+        code, output, error = self.here.kontor("status", "--json")
+        self.assertLess(time.monotonic() - begin, 20)               # a call waits for 30 s
+        self.assertEqual(code, DONE, error)
+        units = {unit["endpoint"]: unit for unit in map(json.loads, output.splitlines())}
+        (local,) = (endpoint for endpoint in units if endpoint.startswith("ipc"))
+        self.assertEqual(set(units), {local, self.there.tcp, *silent})      # not by its own tcp endpoint once more
+        self.assertEqual((units[local]["datacenter"], units[self.there.tcp]["datacenter"]), ("dev", "there"))
+        self.assertEqual(units[self.there.tcp]["state"], "ready")
+        for endpoint in silent:
+            self.assertEqual(units[endpoint]["state"], "silent")
+            self.assertTrue(units[endpoint]["error"])
+        _, output, _ = self.here.kontor("status")
+        self.assertRegex(output, rf"(?m)^one +ready .* there +{self.there.tcp}$")
+        self.assertRegex(output, rf"(?m)^{silent[1]} +silent +[a-z]")
+        own.write_text(before + 'service "third" { endpoints = {"tcp://127.0.0.1:1"} }\n')
+        code, output, error = self.here.kontor("status", "--json")
+        self.assertEqual((code, len(output.splitlines())), (DONE, 1))
+        self.assertRegex(error, "dev.conf:2: .*; units elsewhere are not looked at")
 
     def test_what_is_no_region_is_said(self):
         code, _, error = self.here.kontor("--home", "br", "call", "other.who")

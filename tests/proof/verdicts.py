@@ -18,7 +18,7 @@ def main():
     first = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10 ** 6)
     print(f"seeds {first} to {first + seeds - 1}", flush=True)
     files = rows = done = 0
-    counts, wrong = {}, []
+    counts, wrong, typed_again = {}, [], []
     while done < seeds and not wrong:
         with tempfile.TemporaryDirectory(prefix="kontor-verdicts-") as folder:
             rig = VerdictRig(folder, report=lambda text: print(text, flush=True) if seeds < 4 else None)
@@ -30,11 +30,12 @@ def main():
                         break
             finally:
                 rig.close()
-        files, rows = files + rig.files, rows + rig.rows
+        files, rows, typed_again = files + rig.files, rows + rig.rows, typed_again + rig.typed_again
         for verdict, count in rig.counts.items():
             counts[verdict] = counts.get(verdict, 0) + count
         print(f"  {done} seeds, {files:,} files, {rows:,} rows", flush=True)
     print("verdicts:", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(counts.items())))
+    print(f"commands that had to be typed again: {len(typed_again)}", *typed_again[:3], sep="\n  ")
     if wrong:
         print(f"{len(wrong)} things are wrong; the first ones:", *wrong[:20], sep="\n  ")
         return 1

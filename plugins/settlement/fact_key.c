@@ -2,8 +2,6 @@
  *
  * The identity of a billing item as a hash. The format is public (items.h): audits of other tools recompute it.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -32,18 +30,30 @@ static void add_part(struct parts *parts, const char *text)
 	parts->used += size;
 }
 
+/* By hand: snprintf() took a third of the time of reading a row. */
+static void add_number(struct parts *parts, uint64_t value, bool negative)
+{
+	char digits[24];
+	char *at = digits + sizeof(digits);
+	do
+		*--at = (char)('0' + value % 10);
+	while (value /= 10);
+	if (negative)
+		*--at = '-';
+	size_t size = (size_t)(digits + sizeof(digits) - at);
+	parts->bytes[parts->used++] = (char)size;
+	memcpy(parts->bytes + parts->used, at, size);
+	parts->used += size;
+}
+
 static void add_uint(struct parts *parts, uint64_t value)
 {
-	char text[24];
-	snprintf(text, sizeof(text), "%" PRIu64, value);
-	add_part(parts, text);
+	add_number(parts, value, false);
 }
 
 static void add_int(struct parts *parts, int64_t value)
 {
-	char text[24];
-	snprintf(text, sizeof(text), "%" PRId64, value);
-	add_part(parts, text);
+	add_number(parts, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0);
 }
 
 static int hash(const struct parts *parts, uint8_t *ret_key, struct kontor_error *err)

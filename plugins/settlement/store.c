@@ -57,6 +57,17 @@ static int by_primary_key(const void *a, const void *b)
 	return (x->billing_item_id > y->billing_item_id) - (x->billing_item_id < y->billing_item_id);
 }
 
+/* Often they are in order already: sorted for the insert, and nothing was found in another window. */
+static void sort_by_primary_key(struct item **items, size_t len)
+{
+	for (size_t i = 1; i < len; i++) {
+		if (by_primary_key(&items[i - 1], &items[i]) > 0) {
+			qsort(items, len, sizeof(*items), by_primary_key);
+			return;
+		}
+	}
+}
+
 /* All undecided items in one statement; CONFLICT: one of them is there already and none was stored. */
 static int insert_once(kontor_conn *tx, const struct item_batch *batch, struct item **items, size_t len,
 		       kontor_bulk *bulk, struct kontor_error *err)
@@ -94,7 +105,7 @@ static int insert_items(struct settlement *self, kontor_conn *tx, const struct i
 			rc = issue_ids(self, items, len, err);
 		if (rc)
 			break;
-		qsort(items, len, sizeof(*items), by_primary_key);
+		sort_by_primary_key(items, len);
 		rc = insert_once(tx, batch, items, len, bulk, err);
 	}
 	kontor_bulk_free(bulk);
@@ -161,7 +172,7 @@ int store_items(struct settlement *self, kontor_conn *tx, const struct item_batc
 		rc = insert_items(self, tx, batch, items, len, err);
 	if (rc)
 		return rc;
-	qsort(items, len, sizeof(*items), by_primary_key); /* already_exists took over the first one's window */
+	sort_by_primary_key(items, len); /* already_exists took over the first one's window */
 	rc = count_items(tx, batch, batch->upload_id ? batch->upload_id : writer->number, items, len, err);
 	if (!rc)
 		say_late(items, len);

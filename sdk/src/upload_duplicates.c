@@ -4,11 +4,6 @@
 
 #include "upload_duplicates.h"
 
-struct repeats {
-	struct kontor_upload_repeat *rows;
-	size_t len, capacity;
-};
-
 static int by_identity_and_line(const void *left, const void *right)
 {
 	const struct kontor_upload_identified *a = left, *b = right;
@@ -27,8 +22,8 @@ static bool same_facts(const struct kontor_upload_identified *a, const struct ko
 	return memcmp(a->identity.facts, b->identity.facts, KONTOR_IDENTITY_SIZE) == 0;
 }
 
-static int add(struct repeats *repeats, uint64_t line, uint64_t other_line, enum kontor_upload_repeat_kind kind,
-	       struct kontor_error *err)
+static int add(struct kontor_upload_repeats *repeats, uint64_t line, uint64_t other_line,
+	       enum kontor_upload_repeat_kind kind, struct kontor_error *err)
 {
 	if (repeats->len == repeats->capacity) {
 		size_t capacity = repeats->capacity ? repeats->capacity * 2 : 256;
@@ -44,7 +39,7 @@ static int add(struct repeats *repeats, uint64_t line, uint64_t other_line, enum
 
 /* One identity: its rows in order of lines, at least two. */
 static int judge(const struct kontor_upload_identified *group, size_t len, enum kontor_verdict contradictions,
-		 struct repeats *repeats, struct kontor_error *err)
+		 struct kontor_upload_repeats *repeats, struct kontor_error *err)
 {
 	size_t other = 1; /* the first row whose facts are not those of the first */
 	while (other < len && same_facts(&group[0], &group[other]))
@@ -65,10 +60,9 @@ static int judge(const struct kontor_upload_identified *group, size_t len, enum 
 }
 
 int kontor_upload_find_repeats(struct kontor_upload_identified *rows, size_t rows_len,
-			       enum kontor_verdict contradictions, struct kontor_upload_repeat **ret_repeats,
-			       size_t *ret_repeats_len, struct kontor_error *err)
+			       enum kontor_verdict contradictions, struct kontor_upload_repeats *repeats,
+			       struct kontor_error *err)
 {
-	struct repeats repeats = {0};
 	if (rows_len > 1)
 		qsort(rows, rows_len, sizeof(*rows), by_identity_and_line);
 	for (size_t from = 0, to; from < rows_len; from = to) {
@@ -76,15 +70,15 @@ int kontor_upload_find_repeats(struct kontor_upload_identified *rows, size_t row
 			if (memcmp(rows[from].identity.key, rows[to].identity.key, KONTOR_IDENTITY_SIZE) != 0)
 				break;
 		}
-		int rc = to - from > 1 ? judge(rows + from, to - from, contradictions, &repeats, err) : 0;
-		if (rc) {
-			free(repeats.rows);
+		int rc = to - from > 1 ? judge(rows + from, to - from, contradictions, repeats, err) : 0;
+		if (rc)
 			return rc;
-		}
 	}
-	if (repeats.len > 1)
-		qsort(repeats.rows, repeats.len, sizeof(*repeats.rows), by_line);
-	*ret_repeats = repeats.rows;
-	*ret_repeats_len = repeats.len;
 	return 0;
+}
+
+void kontor_upload_sort_repeats(struct kontor_upload_repeats *repeats)
+{
+	if (repeats->len > 1)
+		qsort(repeats->rows, repeats->len, sizeof(*repeats->rows), by_line);
 }

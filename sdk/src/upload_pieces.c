@@ -159,8 +159,8 @@ static bool at_byte_order_mark(const struct kontor_upload_reader *reader)
 	       memcmp(reader->buffer + reader->from, BYTE_ORDER_MARK, BYTE_ORDER_MARK_SIZE) == 0;
 }
 
-int kontor_upload_reader_next(kontor_upload_reader *reader, struct kontor_csv_record *ret_record, uint64_t *ret_line,
-			      struct kontor_error *err)
+static int next_record(kontor_upload_reader *reader, bool want_fields, struct kontor_csv_record *ret_record,
+		       uint64_t *ret_line, struct kontor_error *err)
 {
 	if (kontor_upload_reader_position(reader) >= reader->options.to)
 		return 0;
@@ -170,7 +170,7 @@ int kontor_upload_reader_next(kontor_upload_reader *reader, struct kontor_csv_re
 			reader->from += BYTE_ORDER_MARK_SIZE;
 		struct kontor_text unread = {reader->buffer + reader->from, reader->to - reader->from};
 		size_t skipped;
-		size_t size = kontor_csv_next(reader->csv, unread, at_end, true, ret_record, &skipped);
+		size_t size = kontor_csv_next(reader->csv, unread, at_end, want_fields, ret_record, &skipped);
 		if (size) {
 			*ret_line = reader->line + skipped;
 			reader->line += skipped + ret_record->lines;
@@ -186,4 +186,17 @@ int kontor_upload_reader_next(kontor_upload_reader *reader, struct kontor_csv_re
 		if (rc)
 			return rc;
 	}
+}
+
+int kontor_upload_reader_next(kontor_upload_reader *reader, struct kontor_csv_record *ret_record, uint64_t *ret_line,
+			      struct kontor_error *err)
+{
+	return next_record(reader, true, ret_record, ret_line, err);
+}
+
+int kontor_upload_reader_skip(kontor_upload_reader *reader, struct kontor_error *err)
+{
+	struct kontor_csv_record record;
+	uint64_t line;
+	return next_record(reader, false, &record, &line, err);
 }

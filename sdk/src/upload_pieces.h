@@ -33,6 +33,8 @@ kontor_upload_reader *kontor_upload_reader_free(kontor_upload_reader *reader); /
  * (NOT_FOUND: the pieces are gone). A line beyond KONTOR_UPLOAD_PIECE_LIMIT comes as TOO_LONG with its first 64 KiB. */
 int kontor_upload_reader_next(kontor_upload_reader *reader, struct kontor_csv_record *ret_record, uint64_t *ret_line,
 			      struct kontor_error *err);
+/* Passes one record without looking into it: 1, 0 or negative as above. */
+int kontor_upload_reader_skip(kontor_upload_reader *reader, struct kontor_error *err);
 uint64_t
 kontor_upload_reader_position(const kontor_upload_reader *reader);      /* bytes of the file before the next record */
 uint64_t kontor_upload_reader_line(const kontor_upload_reader *reader); /* of the byte at the position */

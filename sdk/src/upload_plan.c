@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "upload_duplicates.h"
-#include "upload_pieces.h"
+#include "upload_plan.h"
 #include "upload_row.h"
 #include "upload_statements.h"
 
@@ -17,45 +16,24 @@
 #define CHUNK_ROWS 10000
 /* Its rejects, at worst the whole chunk, go in one packet: the server's max_allowed_packet is 16 MiB by default. */
 #define CHUNK_BYTES (8u << 20)
-/* 40 bytes of memory a row: 2 GB. */
+/* 12 bytes of memory a row: 600 MB. */
 #define ROWS_LIMIT UINT64_C(50000000)
 /* How often a long pass looks whether it should stop, and empties the rows' arena. */
 #define ROWS_BETWEEN_LOOKS 1024
 
-struct chunk_range {
-	uint64_t from, to; /* bytes of the file */
-	uint64_t line;     /* of the byte at `from` */
-	uint64_t rows;
-};
-
-struct plan {
-	kontor_job *job;
-	struct upload_file file;
-	EVP_MD_CTX *digest;
-	kontor_arena *arena; /* of what identify() makes of the latest rows */
-	kontor_upload_reader *reader;
-	uint64_t rows;
-	struct kontor_upload_identified *identified; /* the good rows */
-	size_t identified_len, identified_capacity;
-	struct chunk_range *chunks;
-	size_t chunks_len, chunks_capacity;
-	struct kontor_upload_repeat *repeats;
-	size_t repeats_len;
-};
-
-static void release(struct plan *plan)
+static void release(struct upload_plan *plan)
 {
 	EVP_MD_CTX_free(plan->digest);
 	kontor_arena_free(plan->arena);
 	kontor_upload_reader_free(plan->reader);
-	free(plan->identified);
+	free(plan->prints);
 	free(plan->chunks);
-	free(plan->repeats);
+	free(plan->repeats.rows);
 }
 
 static int store_refusal(kontor_conn *tx, void *arg, struct kontor_error *err)
 {
-	struct plan *plan = arg;
+	struct upload_plan *plan = arg;
 	return kontor_db_exec(tx, SQL_REFUSE,
 			      KONTOR_PARAMS(P_INT(KONTOR_E_BAD_REQUEST), P_STRING(plan->file.error),
 					    P_UINT(plan->file.upload.upload_id)),
@@ -64,7 +42,7 @@ static int store_refusal(kontor_conn *tx, void *arg, struct kontor_error *err)
 
 /* The file itself is wrong, no row of it counts: the upload ends `refused`, its job failed with the same words. */
 static int __attribute__((format(printf, 3, 4)))
-refuse(struct plan *plan, struct kontor_error *err, const char *format, ...)
+refuse(struct upload_plan *plan, struct kontor_error *err, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -75,7 +53,7 @@ refuse(struct plan *plan, struct kontor_error *err, const char *format, ...)
 }
 
 /* What was refused or undone once never comes back to life: a paused runner may still be undoing it. */
-static int check_state(const struct plan *plan, struct kontor_error *err)
+static int check_state(const struct upload_plan *plan, struct kontor_error *err)
 {
 	const struct upload_file *file = &plan->file;
 	if (strcmp(file->state, "checking") == 0)
@@ -84,7 +62,7 @@ static int check_state(const struct plan *plan, struct kontor_error *err)
 			       "%s (this upload is %s for good: upload the file again)", file->error, file->state);
 }
 
-static int open_file(struct plan *plan, struct kontor_error *err)
+static int open_file(struct upload_plan *plan, struct kontor_error *err)
 {
 	plan->digest = EVP_MD_CTX_new();
 	plan->arena = kontor_arena_new(0);
@@ -100,7 +78,7 @@ static int open_file(struct plan *plan, struct kontor_error *err)
 	return kontor_upload_reader_new(&options, &plan->reader, err);
 }
 
-static int read_header(struct plan *plan, struct kontor_error *err)
+static int read_header(struct upload_plan *plan, struct kontor_error *err)
 {
 	struct kontor_csv_record record;
 	struct kontor_error why = KONTOR_ERROR_INIT;
@@ -126,21 +104,20 @@ static void *grow(void *rows, size_t *capacity, size_t size)
 	return grown;
 }
 
-static int keep_identity(struct plan *plan, const struct kontor_identity *identity, uint64_t line,
-			 struct kontor_error *err)
+static int keep_print(struct upload_plan *plan, const struct kontor_identity *identity, struct kontor_error *err)
 {
-	if (plan->identified_len == plan->identified_capacity) {
-		void *grown = grow(plan->identified, &plan->identified_capacity, sizeof(*plan->identified));
+	if (plan->prints_len == plan->prints_capacity) {
+		void *grown = grow(plan->prints, &plan->prints_capacity, sizeof(*plan->prints));
 		if (!grown)
-			return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the identities of %zu rows",
-					   plan->identified_len);
-		plan->identified = grown;
+			return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the hashes of %zu rows",
+					   plan->prints_len);
+		plan->prints = grown;
 	}
-	plan->identified[plan->identified_len++] = (struct kontor_upload_identified){*identity, line};
+	plan->prints[plan->prints_len++] = kontor_upload_print_of(identity, (uint32_t)plan->rows);
 	return 0;
 }
 
-static struct chunk_range *add_chunk(struct plan *plan, uint64_t from, uint64_t line)
+static struct upload_range *add_chunk(struct upload_plan *plan, uint64_t from, uint64_t line)
 {
 	if (!plan->chunks || plan->chunks_len == plan->chunks_capacity) {
 		void *grown = grow(plan->chunks, &plan->chunks_capacity, sizeof(*plan->chunks));
@@ -148,15 +125,15 @@ static struct chunk_range *add_chunk(struct plan *plan, uint64_t from, uint64_t 
 			return NULL;
 		plan->chunks = grown;
 	}
-	struct chunk_range *chunk = &plan->chunks[plan->chunks_len++];
-	*chunk = (struct chunk_range){.from = from, .line = line};
+	struct upload_range *chunk = &plan->chunks[plan->chunks_len++];
+	*chunk = (struct upload_range){.from = from, .line = line};
 	return chunk;
 }
 
 /* Counts the record that ends at the reader's position into the last chunk, or into a new one that begins with it. */
-static int count_into_chunk(struct plan *plan, uint64_t from, uint64_t from_line, struct kontor_error *err)
+static int count_into_chunk(struct upload_plan *plan, uint64_t from, uint64_t from_line, struct kontor_error *err)
 {
-	struct chunk_range *last = plan->chunks_len ? &plan->chunks[plan->chunks_len - 1] : NULL;
+	struct upload_range *last = plan->chunks_len ? &plan->chunks[plan->chunks_len - 1] : NULL;
 	if (!last || last->rows == CHUNK_ROWS || last->to - last->from >= CHUNK_BYTES)
 		last = add_chunk(plan, from, from_line);
 	if (!last)
@@ -166,26 +143,31 @@ static int count_into_chunk(struct plan *plan, uint64_t from, uint64_t from_line
 	return 0;
 }
 
-static int look_at_row(struct plan *plan, const struct kontor_csv_record *record, uint64_t line, struct kontor_row *row,
-		       struct kontor_error *err)
+int upload_plan_identify(struct upload_plan *plan, const struct kontor_csv_record *record, uint64_t line,
+			 struct kontor_row *row, struct kontor_identity *ret_identity, struct kontor_error *err)
 {
-	struct kontor_identity identity;
 	upload_row_fill(&plan->file, record, line, row);
 	if (row->verdict != KONTOR_VERDICT_OK)
 		return 0;
-	memset(&identity, 0, sizeof(identity));
+	memset(ret_identity, 0, sizeof(*ret_identity));
 	struct kontor_error why = KONTOR_ERROR_INIT;
-	int rc = plan->file.kind->identify(plan->file.self, &plan->file.upload, row, plan->arena, &identity, &why);
+	int rc = plan->file.kind->identify(plan->file.self, &plan->file.upload, row, plan->arena, ret_identity, &why);
 	if (rc == KONTOR_E_BAD_REQUEST) /* not the row but the file is wrong: two columns of which one is needed */
 		return refuse(plan, err, "%s", why.message);
-	if (rc)
-		return kontor_fail(err, rc, "%s", why.message);
-	if (row->verdict != KONTOR_VERDICT_OK)
-		return rc;
-	return keep_identity(plan, &identity, line, err);
+	return rc ? kontor_fail(err, rc, "%s", why.message) : 0;
 }
 
-static int read_rows(struct plan *plan, struct kontor_error *err)
+static int look_at_row(struct upload_plan *plan, const struct kontor_csv_record *record, uint64_t line,
+		       struct kontor_row *row, struct kontor_error *err)
+{
+	struct kontor_identity identity;
+	int rc = upload_plan_identify(plan, record, line, row, &identity, err);
+	if (rc || row->verdict != KONTOR_VERDICT_OK)
+		return rc;
+	return keep_print(plan, &identity, err);
+}
+
+static int read_rows(struct upload_plan *plan, struct kontor_error *err)
 {
 	struct kontor_csv_record record;
 	struct kontor_row row;
@@ -213,7 +195,7 @@ static int read_rows(struct plan *plan, struct kontor_error *err)
 	}
 }
 
-static int check_digest(struct plan *plan, struct kontor_error *err)
+static int check_digest(struct upload_plan *plan, struct kontor_error *err)
 {
 	uint8_t sha256[EVP_MAX_MD_SIZE];
 	char received[2 * UPLOAD_SHA256_SIZE + 1], announced[2 * UPLOAD_SHA256_SIZE + 1];
@@ -228,26 +210,26 @@ static int check_digest(struct plan *plan, struct kontor_error *err)
 }
 
 /* Repeats are in order of lines, so each chunk takes its own from the front. */
-static void write_repeats(const struct plan *plan, size_t chunk, size_t *next, kontor_writer *w)
+static void write_repeats(const struct upload_plan *plan, size_t chunk, size_t *next, kontor_writer *w)
 {
 	uint64_t end = chunk + 1 < plan->chunks_len ? plan->chunks[chunk + 1].line : UINT64_MAX;
 	kontor_put_array(w, "repeats");
-	for (; *next < plan->repeats_len && plan->repeats[*next].line < end; (*next)++) {
+	for (; *next < plan->repeats.len && plan->repeats.rows[*next].line < end; (*next)++) {
 		kontor_write_array(w);
-		kontor_write_uint(w, plan->repeats[*next].line);
-		kontor_write_uint(w, plan->repeats[*next].kind);
-		kontor_write_uint(w, plan->repeats[*next].other_line);
+		kontor_write_uint(w, plan->repeats.rows[*next].line);
+		kontor_write_uint(w, plan->repeats.rows[*next].kind);
+		kontor_write_uint(w, plan->repeats.rows[*next].other_line);
 		kontor_write_end(w);
 	}
 	kontor_write_end(w);
 }
 
-static int add_chunks(kontor_conn *tx, struct plan *plan, kontor_writer *w, struct kontor_error *err)
+static int add_chunks(kontor_conn *tx, struct upload_plan *plan, kontor_writer *w, struct kontor_error *err)
 {
 	int rc = 0;
 	size_t next_repeat = 0;
 	for (size_t i = 0; i < plan->chunks_len && rc == 0; i++) {
-		const struct chunk_range *chunk = &plan->chunks[i];
+		const struct upload_range *chunk = &plan->chunks[i];
 		const void *input;
 		size_t size;
 		kontor_writer_reset(w);
@@ -267,7 +249,7 @@ static int add_chunks(kontor_conn *tx, struct plan *plan, kontor_writer *w, stru
 
 static int store_plan(kontor_conn *tx, void *arg, struct kontor_error *err)
 {
-	struct plan *plan = arg;
+	struct upload_plan *plan = arg;
 	char header[4096];
 	uint64_t found = 0, upload_id = plan->file.upload.upload_id;
 	upload_header_write(&plan->file, header, sizeof(header));
@@ -284,7 +266,7 @@ static int store_plan(kontor_conn *tx, void *arg, struct kontor_error *err)
 	return rc ? rc : kontor_job_planned(tx, plan->job, plan->rows, err);
 }
 
-static int make_plan(struct plan *plan, struct kontor_error *err)
+static int make_plan(struct upload_plan *plan, struct kontor_error *err)
 {
 	int rc = check_state(plan, err);
 	if (rc == 0)
@@ -299,14 +281,13 @@ static int make_plan(struct plan *plan, struct kontor_error *err)
 		return rc;
 	if (plan->rows == 0)
 		return refuse(plan, err, "the file has a header but no rows");
-	rc = kontor_upload_find_repeats(plan->identified, plan->identified_len, plan->file.kind->contradictions,
-					&plan->repeats, &plan->repeats_len, err);
+	rc = upload_plan_find_repeats(plan, err);
 	return rc ? rc : kontor_db_transaction(kontor_job_db(plan->job), store_plan, plan, err);
 }
 
 int upload_plan(void *self, kontor_job *job, struct kontor_error *err)
 {
-	struct plan plan = {.job = job};
+	struct upload_plan plan = {.job = job};
 	int rc = upload_file_load(self, job, &plan.file, err);
 	if (rc == 0)
 		rc = make_plan(&plan, err);

@@ -138,6 +138,9 @@ static void add_upload_kind(struct lane_crew *crew, struct loaded_plugin *plugin
 	crew->contexts[place] = (struct kontor_upload_context){plugin->self, kind};
 	snprintf(crew->context_names[place], sizeof(crew->context_names[place]), UPLOAD_PREFIX "%s", kind->name);
 	struct kontor_job_kind job_kind = kontor_upload_job_kind(crew->context_names[place]);
+	/* Also in the lane of clicks: small files are there (KONTOR_UPLOAD_SMALL), so that none waits for a big one. */
+	if (strcmp(crew->lane->name, KONTOR_LANE_INTERACTIVE) == 0)
+		job_kind.lane = KONTOR_LANE_INTERACTIVE;
 	add_kind(crew, plugin, &job_kind, &crew->contexts[place]);
 }
 

@@ -303,7 +303,10 @@ static int submit_job(kontor_request *request, const struct receiving *upload, c
 	struct kontor_error *err = kontor_request_error(request);
 	kontor_arena *arena = kontor_request_arena(request);
 	char hex[2 * SHA256_SIZE + 1];
-	struct kontor_job_new job = {.lane = KONTOR_LANE_UPLOAD, .region = upload->region, .user = upload->user};
+	bool small = upload->received_bytes <= KONTOR_UPLOAD_SMALL;
+	struct kontor_job_new job = {.lane = small ? KONTOR_LANE_INTERACTIVE : KONTOR_LANE_UPLOAD,
+				     .region = upload->region,
+				     .user = upload->user};
 	int rc = kontor_id_next(kontor_request_host(request), "job", &job.job_id, err);
 	if (rc)
 		return rc;

@@ -34,6 +34,7 @@ static void put_upload(kontor_writer *w, const kontor_rows *rows)
 	kontor_put_uint(w, "rows", kontor_rows_uint(rows, 11));
 	kontor_put_int(w, "error_code", kontor_rows_int(rows, 12));
 	kontor_put_string(w, "error", kontor_rows_string(rows, 13));
+	kontor_put_string(w, "packing", kontor_rows_string(rows, 16));
 	kontor_put_time(w, "created", kontor_rows_int(rows, 14));
 	kontor_put_time(w, "accepted", kontor_rows_int(rows, 15));
 }

@@ -33,7 +33,7 @@ static const char SQL_DELETE_PIECES[] = "DELETE FROM upload_piece WHERE upload_i
 /* Also of a list: the same columns in the same order. */
 #define UPLOAD_COLUMNS                                                                                                 \
 	"upload_id, region, kind, name, user, state, sha256, bytes, received_bytes, dry_run, job_id, rows_total, "     \
-	"error_code, error, created_ms, accepted_ms"
+	"error_code, error, created_ms, accepted_ms, packing"
 static const char SQL_GET_UPLOAD[] = "SELECT " UPLOAD_COLUMNS " FROM upload WHERE upload_id = ?";
 static const char SQL_LIST_UPLOADS[] =
 	"SELECT " UPLOAD_COLUMNS " FROM upload WHERE upload_id < ? ORDER BY upload_id DESC LIMIT ?";

@@ -6,8 +6,9 @@
 #include "upload.h"
 
 static const struct kontor_conf_row conf[] = {
-	{"kinds", KONTOR_CONF_LIST, offsetof(struct upload_plugin, kinds), "{\"billing-items\", \"payees\", \"shop-rules\"}", 0, 0,
-	 NULL, "upload kinds that are accepted; each must be registered by a plugin of some unit", false},
+	{"kinds", KONTOR_CONF_LIST, offsetof(struct upload_plugin, kinds),
+	 "{\"billing-items\", \"payees\", \"shop-rules\"}", 0, 0, NULL,
+	 "upload kinds that are accepted; each must be registered by a plugin of some unit", false},
 };
 
 static const struct kontor_arg begin_args[] = {

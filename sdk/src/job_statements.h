@@ -103,6 +103,8 @@ static const char SQL_CHUNKS_FENCE[] =
 
 /* ---- inside a step ---- */
 
+static const char SQL_JOB_MOVE[] =
+	"UPDATE job SET lane = ? WHERE job_id = ? AND epoch = ? AND finished_ms = 0";
 static const char SQL_CHUNK_ADD[] =
 	"INSERT INTO job_chunk (job_id, chunk_no, epoch, input) VALUES (?, ?, ?, ?)";
 static const char SQL_JOB_PLANNED[] =

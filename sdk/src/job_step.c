@@ -235,6 +235,21 @@ int kontor_job_planned(kontor_conn *tx, kontor_job *job, uint64_t total, struct 
 	return fenced(tx, job, rc, affected, err);
 }
 
+int job_move(kontor_conn *tx, kontor_job *job, const char *lane, struct kontor_error *err)
+{
+	int rc = require_transaction(tx, "job_move", err);
+	if (rc)
+		return rc;
+	uint64_t affected = 0;
+	rc = kontor_db_exec(tx, SQL_JOB_MOVE,
+			    KONTOR_PARAMS(P_STRING(lane), P_UINT(job->lease.job_id), P_UINT(job->lease.epoch)),
+			    &affected, err);
+	rc = fenced(tx, job, rc, affected, err);
+	if (rc == 0)
+		kontor_job_lane_wake(lane);
+	return rc;
+}
+
 /* ---- chunk ---- */
 
 int kontor_chunk_checkpoint(kontor_conn *tx, kontor_chunk *chunk, const void *state, size_t state_size, uint64_t done,

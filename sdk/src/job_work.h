@@ -94,6 +94,10 @@ void job_unload(kontor_job *job);
 /* Fences the transactions that the step makes on its session (kontor_conn.before_commit); arg is the job. */
 int job_fence(kontor_conn *tx, void *arg, struct kontor_error *err);
 
+/* The job goes on in another lane, its steps so far stay done. In a transaction of its plan, which then returns
+ * KONTOR_JOB_STOPPED. The kind must be registered there too. */
+int job_move(kontor_conn *tx, kontor_job *job, const char *lane, struct kontor_error *err);
+
 /* Writes down how the step ended: `rc` and `failure` are what its function returned. */
 int job_settle(kontor_job *job, kontor_conn *conn, int rc, const struct kontor_error *failure,
 	       struct kontor_error *err);

@@ -40,7 +40,8 @@ static int open_chunk(struct chunk_work *work, kontor_job *job, struct kontor_er
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for %zu rows", work->rows_expected);
 	struct kontor_upload_reader_options options = {.conn = kontor_job_db(job),
 						       .upload_id = work->file.upload.upload_id,
-						       .bytes = work->file.bytes,
+						       .bytes = work->file.plain_bytes,
+						       .unpacked = work->file.unpacked,
 						       .from = kontor_get_uint(input, "from", 0),
 						       .to = kontor_get_uint(input, "to", 0),
 						       .line = kontor_get_uint(input, "line", 0)};

@@ -14,8 +14,10 @@ struct upload_file {
 	const struct kontor_upload_kind *kind;
 	void *self;                         /* of the plugin that owns the kind */
 	struct kontor_upload_header header; /* from the state `importing` on */
-	uint64_t bytes;
-	uint64_t rows; /* known after the plan */
+	uint64_t bytes;                     /* as it was sent */
+	bool unpacked;                      /* it came packed: the rows are in the unpacked one, known after the plan */
+	uint64_t plain_bytes;               /* of the unpacked one; of a plain file the same as `bytes` */
+	uint64_t rows;                      /* known after the plan */
 	uint8_t sha256[UPLOAD_SHA256_SIZE];
 	int error_code;
 	char user[64], name[256], state[17], error[512];
@@ -30,6 +32,9 @@ int upload_file_delete(kontor_conn *conn, const char *sql, uint64_t upload_id, s
 
 /* The names of a header as one line, as kept in upload.header. */
 void upload_header_write(const struct upload_file *file, char *buffer, size_t size);
+
+/* Deletes the bytes of the file: it has ended. */
+int upload_file_delete_bytes(kontor_conn *conn, uint64_t upload_id, struct kontor_error *err);
 
 /* The steps of the job; self is a struct kontor_upload_context. */
 int upload_plan(void *self, kontor_job *job, struct kontor_error *err);

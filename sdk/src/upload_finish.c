@@ -191,7 +191,7 @@ int upload_finish(void *self, kontor_job *job, struct kontor_error *err)
 		return rc;
 	if (file->upload.dry_run) {
 		ending.state = "dry_run";
-		rc = upload_file_delete(conn, SQL_DELETE_PIECES, file->upload.upload_id, err);
+		rc = upload_file_delete_bytes(conn, file->upload.upload_id, err);
 		return rc ? rc : kontor_db_transaction(conn, end_dry_run, &ending, err);
 	}
 	upload_totals_counts(&ending.totals, counts);
@@ -241,7 +241,7 @@ int upload_undo(void *self, kontor_job *job, struct kontor_error *err)
 	if (rc == 0 && code == 0)
 		rc = upload_file_delete(conn, SQL_DELETE_TOTALS, upload_id, err);
 	if (rc == 0)
-		rc = upload_file_delete(conn, SQL_DELETE_PIECES, upload_id, err);
+		rc = upload_file_delete_bytes(conn, upload_id, err);
 	if (rc)
 		return rc;
 	struct undone undone = {

@@ -55,6 +55,8 @@ static int read_row(struct upload_file *file, const kontor_job *job, const konto
 	file->error_code = (int)kontor_rows_int(rows, 10);
 	snprintf(file->error, sizeof(file->error), "%s", kontor_rows_string(rows, 11));
 	file->upload.checked_ms = kontor_rows_int(rows, 12);
+	file->unpacked = kontor_rows_uint(rows, 13) > 0;
+	file->plain_bytes = file->unpacked ? kontor_rows_uint(rows, 13) : file->bytes;
 	file->upload.kind = file->kind->name;
 	file->upload.user = file->user;
 	file->upload.dry_run = kontor_rows_int(rows, 7) != 0;
@@ -106,6 +108,12 @@ int upload_file_delete(kontor_conn *conn, const char *sql, uint64_t upload_id, s
 		rc = kontor_db_exec(conn, sql, KONTOR_PARAMS(P_UINT(upload_id)), &deleted, err);
 	while (rc == 0 && deleted > 0);
 	return rc;
+}
+
+int upload_file_delete_bytes(kontor_conn *conn, uint64_t upload_id, struct kontor_error *err)
+{
+	int rc = upload_file_delete(conn, SQL_DELETE_PIECES, upload_id, err);
+	return rc ? rc : upload_file_delete(conn, SQL_DELETE_PLAIN, upload_id, err);
 }
 
 void upload_header_write(const struct upload_file *file, char *buffer, size_t size)

@@ -4,6 +4,7 @@
 
 #include <zstd.h>
 
+#include "upload_packed.h"
 #include "upload_pieces.h"
 #include "upload_statements.h"
 
@@ -63,51 +64,75 @@ uint64_t kontor_upload_reader_line(const kontor_upload_reader *reader)
 	return reader->line;
 }
 
-/* Unpacks one row of upload_piece behind what is unread. */
-static int take_piece(struct kontor_upload_reader *reader, uint64_t piece_offset, struct kontor_text packed,
-		      struct kontor_error *err)
+static int unpack_piece(uint64_t upload_id, const kontor_rows *rows, uint64_t offset, char *out, size_t *ret_size,
+			struct kontor_error *err)
 {
-	char *at = reader->buffer + reader->to;
-	size_t size = ZSTD_decompress(at, KONTOR_UPLOAD_PIECE_LIMIT, packed.data, packed.size);
+	uint64_t piece_offset = kontor_rows_uint(rows, 0);
+	struct kontor_text packed = kontor_rows_text(rows, 1);
+	size_t size = ZSTD_decompress(out, KONTOR_UPLOAD_PIECE_LIMIT, packed.data, packed.size);
 	if (ZSTD_isError(size))
 		return kontor_fail(err, KONTOR_E_STORAGE, "upload %llu: the piece at byte %llu is damaged: %s",
-				   (unsigned long long)reader->options.upload_id, (unsigned long long)piece_offset,
+				   (unsigned long long)upload_id, (unsigned long long)piece_offset,
 				   ZSTD_getErrorName(size));
-	size_t before = (size_t)(reader->loaded - piece_offset);
+	size_t before = (size_t)(offset - piece_offset);
 	if (before >= size)
 		return kontor_fail(err, KONTOR_E_STORAGE, "upload %llu: the piece with byte %llu is missing",
-				   (unsigned long long)reader->options.upload_id, (unsigned long long)reader->loaded);
-	if (reader->options.digest && !EVP_DigestUpdate(reader->options.digest, at, size))
-		return kontor_fail(err, KONTOR_E_INTERNAL, "upload %llu: SHA-256 failed",
-				   (unsigned long long)reader->options.upload_id);
+				   (unsigned long long)upload_id, (unsigned long long)offset);
 	if (before > 0) /* only the first piece of a chunk begins before it */
-		memmove(at, at + before, size - before);
-	reader->to += size - before;
-	reader->loaded += size - before;
+		memmove(out, out + before, size - before);
+	*ret_size = size - before;
 	return 0;
 }
 
+int upload_piece_load(kontor_conn *conn, const char *sql, uint64_t upload_id, uint64_t offset, char *out,
+		      size_t *ret_size, struct kontor_error *err)
+{
+	kontor_rows *rows = NULL;
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, sql, KONTOR_PARAMS(P_UINT(upload_id), P_UINT(offset)), &rows,
+				 err);
+	if (rc)
+		return rc;
+	rc = kontor_rows_next(rows, err);
+	if (rc == 0)
+		rc = kontor_fail(err, KONTOR_E_NOT_FOUND,
+				 "the bytes of upload %llu are not kept any more: upload the file again",
+				 (unsigned long long)upload_id);
+	else if (rc > 0)
+		rc = unpack_piece(upload_id, rows, offset, out, ret_size, err);
+	kontor_rows_close(rows);
+	return rc;
+}
+
+/* The end of a file that is being unpacked is where the unpacker comes to it. */
+static int load_packed(struct kontor_upload_reader *reader, char *at, size_t *ret_size, struct kontor_error *err)
+{
+	int rc = upload_packed_next(reader->options.packed, at, ret_size, err);
+	if (rc == 0 && *ret_size < KONTOR_UPLOAD_PIECE_LIMIT)
+		reader->options.bytes = reader->options.to = reader->loaded + *ret_size;
+	return rc;
+}
+
+/* More bytes behind what is unread. */
 static int load_piece(struct kontor_upload_reader *reader, struct kontor_error *err)
 {
 	memmove(reader->buffer, reader->buffer + reader->from, reader->to - reader->from);
 	reader->to -= reader->from;
 	reader->from = 0;
 
-	kontor_rows *rows = NULL;
-	int rc = kontor_db_query(reader->options.conn, KONTOR_READ_ALL, SQL_PIECE_AT,
-				 KONTOR_PARAMS(P_UINT(reader->options.upload_id), P_UINT(reader->loaded)), &rows, err);
+	const struct kontor_upload_reader_options *options = &reader->options;
+	char *at = reader->buffer + reader->to;
+	size_t size = 0;
+	int rc = options->packed ? load_packed(reader, at, &size, err)
+				 : upload_piece_load(options->conn, options->unpacked ? SQL_PLAIN_AT : SQL_PIECE_AT,
+						     options->upload_id, reader->loaded, at, &size, err);
 	if (rc)
 		return rc;
-	rc = kontor_rows_next(rows, err);
-	if (rc == 0)
-		rc = kontor_fail(err, KONTOR_E_NOT_FOUND,
-				 "the bytes of upload %llu are not kept any more: upload the "
-				 "file again",
-				 (unsigned long long)reader->options.upload_id);
-	else if (rc > 0)
-		rc = take_piece(reader, kontor_rows_uint(rows, 0), kontor_rows_text(rows, 1), err);
-	kontor_rows_close(rows);
-	return rc;
+	if (options->digest && !EVP_DigestUpdate(options->digest, at, size))
+		return kontor_fail(err, KONTOR_E_INTERNAL, "upload %llu: SHA-256 failed",
+				   (unsigned long long)options->upload_id);
+	reader->to += size;
+	reader->loaded += size;
+	return 0;
 }
 
 /* Empty lines are no records: a file of nothing else must not pile up in the buffer. */

@@ -10,6 +10,8 @@
 #include "kontor/csv.h"
 #include "kontor/db.h"
 
+struct upload_packed;
+
 #pragma GCC visibility push(default)
 
 #define KONTOR_UPLOAD_PIECE_LIMIT (1u << 20) /* bytes of the file in one piece */
@@ -23,6 +25,10 @@ struct kontor_upload_reader_options {
 	uint64_t from, to;  /* records that begin in [from, to); `from` is the border of a record */
 	uint64_t line;      /* of the byte at `from`, counted from 1 */
 	EVP_MD_CTX *digest; /* gets the bytes of the whole file (from == 0); NULL: none */
+	bool unpacked;      /* the file came packed and `bytes`, from, to are of what it unpacks to, in upload_plain */
+	/* Or it is being unpacked: gives the bytes one after the other from 0 on; `bytes` and `to` are UINT64_MAX. NULL
+	 * else. Borrowed. */
+	struct upload_packed *packed;
 };
 
 int kontor_upload_reader_new(const struct kontor_upload_reader_options *options, kontor_upload_reader **ret_reader,
@@ -40,4 +46,10 @@ kontor_upload_reader_position(const kontor_upload_reader *reader);      /* bytes
 uint64_t kontor_upload_reader_line(const kontor_upload_reader *reader); /* of the byte at the position */
 
 #pragma GCC visibility pop
+
+/* Reads the piece with byte `offset` by SQL_PIECE_AT or SQL_PLAIN_AT: its bytes from `offset` on, at most
+ * KONTOR_UPLOAD_PIECE_LIMIT, at least one. NOT_FOUND: the pieces are gone. */
+int upload_piece_load(kontor_conn *conn, const char *sql, uint64_t upload_id, uint64_t offset, char *out,
+		      size_t *ret_size, struct kontor_error *err);
+
 #endif

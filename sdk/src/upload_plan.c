@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job_work.h"
 #include "upload_plan.h"
 #include "upload_row.h"
 #include "upload_statements.h"
@@ -26,6 +27,7 @@ static void release(struct upload_plan *plan)
 	EVP_MD_CTX_free(plan->digest);
 	kontor_arena_free(plan->arena);
 	kontor_upload_reader_free(plan->reader);
+	upload_packed_free(plan->packed);
 	free(plan->prints);
 	free(plan->chunks);
 	free(plan->repeats.rows);
@@ -68,14 +70,36 @@ static int open_file(struct upload_plan *plan, struct kontor_error *err)
 	plan->arena = kontor_arena_new(0);
 	if (!plan->digest || !plan->arena || !EVP_DigestInit_ex(plan->digest, EVP_sha256(), NULL))
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for checking an upload");
-	struct kontor_upload_reader_options options = {.conn = kontor_job_db(plan->job),
-						       .upload_id = plan->file.upload.upload_id,
-						       .bytes = plan->file.bytes,
-						       .from = 0,
-						       .to = plan->file.bytes,
+	kontor_conn *conn = kontor_job_db(plan->job);
+	uint64_t upload_id = plan->file.upload.upload_id;
+	int rc = upload_packed_detect(conn, upload_id, plan->file.bytes, &plan->packing, err);
+	if (rc == 0 && plan->packing != KONTOR_UPLOAD_PLAIN) {
+		struct upload_packed_options packed = {conn, upload_id, plan->file.bytes, plan->digest};
+		rc = upload_packed_new(&packed, plan->packing, &plan->packed, err);
+	}
+	if (rc)
+		return rc;
+	uint64_t bytes = plan->packed ? UINT64_MAX : plan->file.bytes;
+	struct kontor_upload_reader_options options = {.conn = conn,
+						       .upload_id = upload_id,
+						       .bytes = bytes,
+						       .to = bytes,
 						       .line = 1,
-						       .digest = plan->digest};
+						       .digest = plan->packed ? NULL : plan->digest,
+						       .packed = plan->packed};
 	return kontor_upload_reader_new(&options, &plan->reader, err);
+}
+
+/* The reader's next record. What cannot be unpacked refuses the file. */
+static int next_record(struct upload_plan *plan, struct kontor_csv_record *ret_record, uint64_t *ret_line,
+		       struct kontor_error *err)
+{
+	struct kontor_error why = KONTOR_ERROR_INIT;
+	int rc = kontor_upload_reader_next(plan->reader, ret_record, ret_line, &why);
+	if (rc >= 0)
+		return rc;
+	return rc == KONTOR_E_BAD_REQUEST ? refuse(plan, err, "%s", why.message)
+					  : kontor_fail(err, rc, "%s", why.message);
 }
 
 static int read_header(struct upload_plan *plan, struct kontor_error *err)
@@ -83,7 +107,7 @@ static int read_header(struct upload_plan *plan, struct kontor_error *err)
 	struct kontor_csv_record record;
 	struct kontor_error why = KONTOR_ERROR_INIT;
 	uint64_t line = 0;
-	int rc = kontor_upload_reader_next(plan->reader, &record, &line, err);
+	int rc = next_record(plan, &record, &line, err);
 	if (rc < 0)
 		return rc;
 	if (rc == 0)
@@ -167,6 +191,18 @@ static int look_at_row(struct upload_plan *plan, const struct kontor_csv_record 
 	return keep_print(plan, &identity, err);
 }
 
+static int move_to_upload_lane(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	return job_move(tx, arg, KONTOR_LANE_UPLOAD, err);
+}
+
+/* Only unpacking shows that a small packed file is a big one, which has no place among clicks. */
+static bool is_in_wrong_lane(const struct upload_plan *plan)
+{
+	return plan->packed && kontor_upload_reader_position(plan->reader) > KONTOR_UPLOAD_SMALL &&
+	       strcmp(plan->job->registration->kind.lane, KONTOR_LANE_INTERACTIVE) == 0;
+}
+
 static int read_rows(struct upload_plan *plan, struct kontor_error *err)
 {
 	struct kontor_csv_record record;
@@ -178,10 +214,15 @@ static int read_rows(struct upload_plan *plan, struct kontor_error *err)
 			kontor_arena_reset(plan->arena);
 			if (kontor_job_stopping(plan->job))
 				return KONTOR_JOB_STOPPED;
+			if (is_in_wrong_lane(plan)) {
+				int rc = kontor_db_transaction(kontor_job_db(plan->job), move_to_upload_lane, plan->job,
+							       err);
+				return rc ? rc : KONTOR_JOB_STOPPED;
+			}
 		}
 		uint64_t from = kontor_upload_reader_position(plan->reader);
 		uint64_t from_line = kontor_upload_reader_line(plan->reader);
-		int rc = kontor_upload_reader_next(plan->reader, &record, &line, err);
+		int rc = next_record(plan, &record, &line, err);
 		if (rc <= 0)
 			return rc;
 		if (plan->rows == ROWS_LIMIT)
@@ -254,7 +295,10 @@ static int store_plan(kontor_conn *tx, void *arg, struct kontor_error *err)
 	uint64_t found = 0, upload_id = plan->file.upload.upload_id;
 	upload_header_write(&plan->file, header, sizeof(header));
 	int rc = kontor_db_exec(tx, SQL_BEGIN_IMPORT,
-				KONTOR_PARAMS(P_STRING(header), P_UINT(plan->rows), P_UINT(upload_id)), &found, err);
+				KONTOR_PARAMS(P_STRING(header), P_UINT(plan->rows),
+					      P_STRING(kontor_upload_packing_name(plan->packing)),
+					      P_UINT(plan->packed ? plan->file.plain_bytes : 0), P_UINT(upload_id)),
+				&found, err);
 	if (rc == 0 && found == 0)
 		rc = kontor_fail(err, KONTOR_E_CONFLICT, "upload %llu is not being checked any more",
 				 (unsigned long long)upload_id);
@@ -281,6 +325,10 @@ static int make_plan(struct upload_plan *plan, struct kontor_error *err)
 		return rc;
 	if (plan->rows == 0)
 		return refuse(plan, err, "the file has a header but no rows");
+	if (plan->packed) {
+		plan->file.unpacked = true;
+		plan->file.plain_bytes = kontor_upload_reader_position(plan->reader);
+	}
 	rc = upload_plan_find_repeats(plan, err);
 	return rc ? rc : kontor_db_transaction(kontor_job_db(plan->job), store_plan, plan, err);
 }

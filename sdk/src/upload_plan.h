@@ -7,6 +7,7 @@
 
 #include "upload_duplicates.h"
 #include "upload_file.h"
+#include "upload_packed.h"
 #include "upload_pieces.h"
 
 struct upload_range {      /* a chunk */
@@ -20,6 +21,8 @@ struct upload_plan {
 	struct upload_file file;
 	EVP_MD_CTX *digest;
 	kontor_arena *arena; /* of what identify() makes of the latest rows */
+	enum kontor_upload_packing packing;
+	upload_packed *packed; /* what the reader reads from, unless the file is plain */
 	kontor_upload_reader *reader;
 	uint64_t rows;
 	struct kontor_upload_print *prints; /* of the good rows */

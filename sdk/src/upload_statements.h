@@ -8,21 +8,28 @@
 
 #define SQL_LOAD_UPLOAD                                                                                                \
 	"SELECT region, kind, name, user, state, sha256, bytes, dry_run, header, rows_total, error_code, error, "      \
-	"checked_ms FROM upload WHERE upload_id = ?"
+	"checked_ms, plain_bytes FROM upload WHERE upload_id = ?"
 
 #define SQL_FIND_ACTIVE                                                                                                \
 	"SELECT upload_id FROM upload WHERE region = ? AND kind = ? AND dry_run = 0 "                                  \
 	"AND state IN ('checking', 'importing') AND checked_ms <= ? ORDER BY upload_id LIMIT 1"
 
-/* The piece that holds one byte of the file. */
+/* The piece that holds one byte of the file as it was sent, or of what it unpacks to. */
 #define SQL_PIECE_AT                                                                                                   \
 	"SELECT file_offset, data FROM upload_piece WHERE upload_id = ? AND file_offset <= ? "                         \
 	"ORDER BY file_offset DESC LIMIT 1"
+#define SQL_PLAIN_AT                                                                                                   \
+	"SELECT file_offset, data FROM upload_plain WHERE upload_id = ? AND file_offset <= ? "                         \
+	"ORDER BY file_offset DESC LIMIT 1"
+#define SQL_KEEP_PLAIN                                                                                                 \
+	"INSERT INTO upload_plain (upload_id, file_offset, data) VALUES (?, ?, ?) "                                    \
+	"ON DUPLICATE KEY UPDATE upload_id = upload_id"
 
 #define SQL_REFUSE                                                                                                     \
 	"UPDATE upload SET state = 'refused', error_code = ?, error = ? WHERE upload_id = ? AND state = 'checking'"
 #define SQL_BEGIN_IMPORT                                                                                               \
-	"UPDATE upload SET state = 'importing', header = ?, rows_total = ? WHERE upload_id = ? AND state = 'checking'"
+	"UPDATE upload SET state = 'importing', header = ?, rows_total = ?, packing = ?, plain_bytes = ? "             \
+	"WHERE upload_id = ? AND state = 'checking'"
 #define SQL_WAIT_FOR_APPROVAL                                                                                          \
 	"UPDATE upload SET state = 'waiting_approval' "                                                                \
 	"WHERE upload_id = ? AND state IN ('importing', 'waiting_approval')"
@@ -44,6 +51,7 @@
 
 /* Bounded, so that no transaction grows with the file. */
 #define SQL_DELETE_PIECES "DELETE FROM upload_piece WHERE upload_id = ? LIMIT 500"
+#define SQL_DELETE_PLAIN "DELETE FROM upload_plain WHERE upload_id = ? LIMIT 500"
 #define SQL_DELETE_REJECTS "DELETE FROM upload_reject WHERE upload_id = ? LIMIT 10000"
 #define SQL_DELETE_TOTALS "DELETE FROM upload_total WHERE upload_id = ? LIMIT 10000"
 

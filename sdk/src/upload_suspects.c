@@ -38,9 +38,10 @@ static int go_to_chunk(struct suspects *suspects, const struct upload_range *chu
 	suspects->position = first_row;
 	struct kontor_upload_reader_options options = {.conn = kontor_job_db(plan->job),
 						       .upload_id = plan->file.upload.upload_id,
-						       .bytes = plan->file.bytes,
+						       .bytes = plan->file.plain_bytes,
+						       .unpacked = plan->file.unpacked,
 						       .from = chunk->from,
-						       .to = plan->file.bytes,
+						       .to = plan->file.plain_bytes,
 						       .line = chunk->line};
 	return kontor_upload_reader_new(&options, &suspects->reader, err);
 }

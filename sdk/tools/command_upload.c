@@ -128,6 +128,7 @@ static const struct command_arg upload_args[] = {
 	{"--region", ARG_TEXT, true, "region", "the region, as SG"},
 	{"--dry-run", ARG_FLAG, false, "dry_run", "only say what would happen"},
 	{"--again", ARG_FLAG, false, "again", "although the same bytes were uploaded before"},
+	{"--resume", ARG_ID, false, NULL, "go on with this upload, whose sending was broken off (for a stream)"},
 	{"--follow", ARG_FLAG, false, NULL, "wait for the end, with progress"},
 	{"--strict", ARG_FLAG, false, NULL, "exit 1 when a row was rejected; waits for the end"},
 	{"--rejects", ARG_TEXT, false, NULL, "write rejected rows into this file; waits for the end"},

@@ -6,6 +6,7 @@
 
 #include <openssl/evp.h>
 
+#include "kontor/text.h"
 #include "progress.h"
 #include "source.h"
 
@@ -16,7 +17,7 @@
 struct sending {
 	struct cli *cli;
 	struct source *source;
-	EVP_MD_CTX *hash; /* over the plain bytes that were read from the start */
+	EVP_MD_CTX *hash; /* over the bytes that were read from the start */
 	uint8_t sha256[SHA256_SIZE];
 	bool hashed; /* sha256 and bytes are known before sending */
 	uint64_t bytes;
@@ -42,7 +43,7 @@ static int hash_file(struct sending *s)
 		if (code != EXIT_DONE)
 			return code;
 		EVP_DigestUpdate(s->hash, s->piece, got);
-		progress_show(&s->progress, source_file_read(s->source), source_file_size(s->source), NULL);
+		progress_show(&s->progress, source_offset(s->source), source_size(s->source), NULL);
 	}
 	progress_end(&s->progress);
 	s->bytes = source_offset(s->source);
@@ -90,13 +91,51 @@ static int send_piece(struct sending *s, uint64_t offset, size_t size, uint64_t 
 	return code;
 }
 
-/* Sends from the offset to the end. Without a hash it is computed along the way (stdin always begins at 0). */
+/* A stream is hashed along the way, also what an earlier command has sent of it. */
+static int pass_sent(struct sending *s, uint64_t offset)
+{
+	while (source_offset(s->source) < offset) {
+		uint64_t left = offset - source_offset(s->source);
+		size_t size = 0;
+		int code = source_read(s->source, s->piece, left < PIECE_SIZE ? (size_t)left : PIECE_SIZE, &size);
+		if (code != EXIT_DONE)
+			return code;
+		if (size == 0) {
+			complain("the input ends after %llu bytes, but upload %llu has %llu of it: it is another one",
+				 (unsigned long long)source_offset(s->source), (unsigned long long)s->upload_id,
+				 (unsigned long long)offset);
+			return EXIT_REFUSED;
+		}
+		EVP_DigestUpdate(s->hash, s->piece, size);
+	}
+	return EXIT_DONE;
+}
+
+static int go_to(struct sending *s, uint64_t offset)
+{
+	if (!source_is_stream(s->source))
+		return source_seek(s->source, offset);
+	EVP_DigestInit_ex(s->hash, EVP_sha256(), NULL);
+	return pass_sent(s, offset);
+}
+
+/* Where the unit wants to go on after a piece: behind it, unless an acknowledgement was lost. */
+static int check_next(struct sending *s, uint64_t offset, size_t size, uint64_t next)
+{
+	if (next == offset + size)
+		return EXIT_DONE;
+	if (next > offset && !source_is_stream(s->source))
+		return source_seek(s->source, next);
+	complain("upload %llu: the unit goes on at byte %llu, although it had acknowledged %llu",
+		 (unsigned long long)s->upload_id, (unsigned long long)next, (unsigned long long)(offset + size));
+	return EXIT_REFUSED;
+}
+
+/* Sends from the offset to the end. */
 static int send_pieces(struct sending *s, uint64_t offset)
 {
-	int code = source_seek(s->source, offset);
 	progress_begin(&s->progress, "sending", "B");
-	if (!s->hashed)
-		EVP_DigestInit_ex(s->hash, EVP_sha256(), NULL);
+	int code = go_to(s, offset);
 	while (code == EXIT_DONE) {
 		size_t size = 0;
 		uint64_t next = 0;
@@ -107,13 +146,8 @@ static int send_pieces(struct sending *s, uint64_t offset)
 		if (!s->hashed)
 			EVP_DigestUpdate(s->hash, s->piece, size);
 		code = send_piece(s, offset, size, &next);
-		if (code == EXIT_DONE && next <= offset) {
-			complain("upload %llu: the unit has only %llu bytes, but had acknowledged %llu",
-				 (unsigned long long)s->upload_id, (unsigned long long)next,
-				 (unsigned long long)offset);
-			code = EXIT_REFUSED;
-		} else if (code == EXIT_DONE && next != offset + size)
-			code = source_seek(s->source, next);
+		if (code == EXIT_DONE)
+			code = check_next(s, offset, size, next);
 		progress_show(&s->progress, next, s->bytes, NULL);
 	}
 	progress_end(&s->progress);
@@ -122,6 +156,28 @@ static int send_pieces(struct sending *s, uint64_t offset)
 		EVP_DigestFinal_ex(s->hash, s->sha256, NULL);
 	}
 	return code;
+}
+
+/* --resume: the upload's own row says how far it is. */
+static int find_broken_off(struct sending *s, uint64_t upload_id, struct upload_sent *ret, uint64_t *ret_offset)
+{
+	char state[24];
+	kontor_body *upload = NULL;
+	kontor_writer *args = new_args();
+	kontor_put_uint(args, "upload_id", upload_id);
+	kontor_write_end(args);
+	int code = call_reading(s->cli, "upload.get", args, &upload);
+	kontor_writer_free(args);
+	if (code != EXIT_DONE)
+		return code;
+	kontor_get_string(kontor_body_map(upload), "state", state, sizeof(state));
+	*ret_offset = kontor_get_uint(kontor_body_map(upload), "received_bytes", 0);
+	ret->upload_id = upload_id;
+	kontor_body_free(upload);
+	if (strcmp(state, "receiving") == 0)
+		return EXIT_DONE;
+	complain("upload %llu is %s: only one that is still receiving goes on", (unsigned long long)upload_id, state);
+	return EXIT_REFUSED;
 }
 
 static int finish(struct sending *s, kontor_body **ret_reply)
@@ -146,23 +202,42 @@ static void take_answer(struct upload_sent *ret, kontor_body *answer)
 	ret->repeated = kontor_get_bool(map, "repeated", false);
 }
 
-static int send_file(struct sending *s, const struct command_line *line, struct upload_sent *ret)
+/* A new upload, or one that is known. *ret_offset: what it has of the file. */
+static int announce(struct sending *s, const struct command_line *line, struct upload_sent *ret, uint64_t *ret_offset)
 {
+	const char *resume = command_line_value(line, "--resume");
+	uint64_t upload_id = 0;
+	if (resume && kontor_parse_id(kontor_text_of(resume), &upload_id))
+		return find_broken_off(s, upload_id, ret, ret_offset);
 	kontor_body *answer = NULL;
-	int code = source_is_stdin(s->source) ? EXIT_DONE : hash_file(s);
-	if (code == EXIT_DONE)
-		code = begin(s, line, &answer);
+	int code = begin(s, line, &answer);
 	if (code != EXIT_DONE)
 		return code;
 	take_answer(ret, answer);
+	*ret_offset = kontor_get_uint(kontor_body_map(answer), "offset", 0);
+	return EXIT_DONE;
+}
+
+static int send_file(struct sending *s, const struct command_line *line, struct upload_sent *ret)
+{
+	kontor_body *answer = NULL;
+	uint64_t offset = 0;
+	int code = source_is_stream(s->source) ? EXIT_DONE : hash_file(s);
+	if (code == EXIT_DONE)
+		code = announce(s, line, ret, &offset);
+	if (code != EXIT_DONE || ret->repeated || ret->job_id)
+		return code;
 	s->upload_id = ret->upload_id;
-	if (ret->repeated || ret->job_id)
-		return EXIT_DONE;
-	code = send_pieces(s, kontor_get_uint(kontor_body_map(ret->body), "offset", 0));
+	code = send_pieces(s, offset);
 	if (code == EXIT_DONE)
 		code = finish(s, &answer);
 	if (code == EXIT_DONE)
 		take_answer(ret, answer);
+	else if (source_is_stream(s->source))
+		complain("what was sent is kept: the same command with --resume %llu and the same input goes on there",
+			 (unsigned long long)s->upload_id);
+	else
+		complain("what was sent is kept: the same command goes on there");
 	return code;
 }
 

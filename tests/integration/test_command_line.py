@@ -2,6 +2,7 @@
 """The kontor command: exit codes, help, packed files and stdin, an upload that goes on where it was, answers for programs."""
 import ctypes
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -102,27 +103,89 @@ class CommandLine(Scenario):
         self.assertEqual(json.loads(output)["verdicts"]["bad_row"]["rows"], 1)
         self.assertIn("1 rows were rejected", error)
 
-    def test_packed_files_and_stdin_are_the_same_upload(self):
-        data = "\n".join([HEADER] + [item(order=f"P-{n}", note="x" * 50) for n in range(40_000)]).encode() + b"\n"
-        plain = self.file(data)
-        packed = self.file(gzip.compress(data[:1_000_000]) + gzip.compress(data[1_000_000:]))
-        first = self.upload(plain, region="MY")
-        self.assertVerdicts(first, ok=40_000)
-        repeats = [self.upload(path, region="MY") for path in (packed, self.file(zstd_frames(data)))]
-        with open(plain, "rb") as file:
-            done = subprocess.run([KONTOR, "upload", "-", "--kind", "billing-items", "--region", "MY", "--follow", "--json"],
-                                  env=self.kontor.environment, stdin=file, stdout=subprocess.PIPE, check=True)
-        repeats.append(json.loads(done.stdout))
-        for repeat in repeats:
-            self.assertEqual((repeat["upload_id"], repeat["repeated"]), (first["upload_id"], True))
-            self.assertEqual(repeat["sha256"], first["sha256"])
+    def test_packed_files_have_the_rows_of_the_plain_one(self):
+        data = "\n".join([HEADER] + [item(order=f"P-{n}", note="x" * 50) for n in range(40_000)] + [item(order="P-7", note="x" * 50)]
+                         ).encode() + b"\n"
+        first = self.upload(self.file(data), region="MY")
+        self.assertVerdicts(first, ok=40_000, duplicate_in_file=1)
+        self.assertEqual(self.kontor.json("upload", "show", first["upload_id"])["packing"], "")
+        for name, packed in (("gzip", gzip.compress(data[:1_000_000]) + gzip.compress(data[1_000_000:])),
+                             ("zstd", zstd_frames(data))):
+            path = self.file(packed)
+            answer = self.upload(path, region="MY")
+            self.assertVerdicts(answer, already_exists=40_000, duplicate_in_file=1)
+            self.assertEqual(answer["sha256"], hashlib.sha256(packed).hexdigest())  # of the file as it is
+            self.assertEqual(self.kontor.json("upload", "show", answer["upload_id"])["packing"], name)
+            self.assertEqual(self.upload(path, region="MY")["upload_id"], answer["upload_id"])
+            self.assertVerdicts(self.upload(path, "--dry-run", region="TW"), ok=40_000, duplicate_in_file=1)
 
-    def test_a_broken_packed_file_is_refused_before_its_job(self):
-        data = gzip.compress(("\n".join([HEADER] + [item(order=f"Q-{n}") for n in range(1000)])).encode())
-        self.assertIn("damaged or cut off", self.refused("upload", self.file(data[:-20]), "--kind", "billing-items",
-                                                         "--region", "BR"))
-        self.assertIn("damaged or cut off", self.refused("upload", self.file(data[:200] + b"\0" * 50 + data[250:]), "--kind",
-                                                         "billing-items", "--region", "BR"))
+    def test_stdin_may_be_a_file_or_a_packed_stream(self):
+        data = "\n".join([HEADER] + [item(order=f"S-{n}") for n in range(3000)]).encode()
+        path = self.file(data)
+        arguments = [KONTOR, "upload", "-", "--kind", "billing-items", "--region", "SG", "--follow", "--json"]
+        first = self.upload(path, region="SG")
+        with open(path, "rb") as file:
+            done = subprocess.run(arguments, env=self.kontor.environment, stdin=file, stdout=subprocess.PIPE, check=True)
+        self.assertEqual((json.loads(done.stdout)["upload_id"], json.loads(done.stdout)["repeated"]), (first["upload_id"], True))
+        for packed in (data, gzip.compress(data)):                # by a pipe: its hash is known at the end only
+            done = subprocess.run(arguments, env=self.kontor.environment, input=packed, stdout=subprocess.PIPE, check=True)
+            answer = json.loads(done.stdout)
+            self.assertEqual(answer["sha256"], hashlib.sha256(packed).hexdigest())
+            if packed == data:
+                self.assertEqual((answer["upload_id"], answer["repeated"]), (first["upload_id"], True))
+            else:
+                self.assertVerdicts(answer, already_exists=3000)
+
+    def test_a_broken_packed_file_is_refused(self):
+        rows = "\n".join([HEADER] + [item(order=f"Q-{n}") for n in range(1000)]).encode()
+        data = gzip.compress(rows)
+        for broken, words in ((data[:-20], "cut off: it ends after byte"),
+                              (data[:200] + b"\0" * 50 + data[250:], "is damaged near its byte"),
+                              (data + b"end", "what follows the packed data"),
+                              (zstd_frames(rows)[:-40], "zstd data is cut off")):
+            path = self.file(broken)
+            self.assertIn(words, self.refused("upload", path, "--kind", "billing-items", "--region", "TH", "--follow"))
+            upload_id, state = self.kontor.sql(f"SELECT upload_id, state FROM upload WHERE name = '{path.name}'")[0]
+            self.assertEqual(state, "refused")
+            self.assertEqual(self.count("upload_plain", f"upload_id = {upload_id}"), 0)
+        self.assertEqual(self.count("billing_item", "order_id LIKE 'Q-%'"), 0)
+
+    def test_a_small_file_waits_in_the_lane_of_clicks_even_if_it_is_packed(self):
+        rows = [item(order=f"T-{n}", shop=7, note="x" * 200) for n in range(10_000)]
+        for name, data, lane in (("small", "\n".join([HEADER] + rows[:10]).encode(), "interactive"),
+                                 ("big", "\n".join([HEADER] + rows).encode(), "upload"),
+                                 ("small, packed", gzip.compress("\n".join([HEADER] + rows[10:20]).encode()), "interactive"),
+                                 ("big, packed small", gzip.compress("\n".join([HEADER] + rows).encode()), "upload")):
+            answer = self.upload(self.file(data), "--dry-run", region="TH")
+            self.assertEqual(self.kontor.json("jobs", "show", answer["job_id"])["lane"], lane, name)
+            self.assertVerdicts(answer, ok=data.count(b"T-") or (10 if "packed" == name[-6:] else 10_000))
+
+    def test_a_stream_that_was_broken_off_goes_on(self):
+        data = "\n".join([HEADER] + [item(order=f"R-{n}", shop=3, note="z" * 90) for n in range(40_000)]).encode()
+        arguments = [KONTOR, "upload", "-", "--kind", "billing-items", "--region", "TW", "--json"]
+        first = subprocess.Popen(arguments, env=self.kontor.environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        first.stdin.write(data[:4_000_000])
+        first.stdin.flush()
+        deadline = time.monotonic() + 60
+        while not self.kontor.sql("SELECT 1 FROM upload WHERE region = 'TW' AND state = 'receiving' AND received_bytes >= 3145728"):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        first.kill()
+        first.communicate()
+        upload_id = self.kontor.sql("SELECT upload_id FROM upload WHERE region = 'TW' AND state = 'receiving'")[0][0]
+
+        def resume(stream):
+            return subprocess.run(arguments + ["--resume", upload_id, "--follow"], env=self.kontor.environment, input=stream,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        self.assertIn(b"it is another one", resume(data[:1_000_000]).stderr)
+        done = resume(data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertEqual((answer["upload_id"], answer["sha256"]), (upload_id, hashlib.sha256(data).hexdigest()))
+        self.assertVerdicts(answer, ok=40_000)
+        self.assertEqual(self.kontor.sql(f"SELECT pieces FROM upload WHERE upload_id = {upload_id}")[0][0],
+                         str(-(-len(data) // 2 ** 20)))            # no piece came twice
+        self.assertIn(b"only one that is still receiving", resume(data).stderr)
 
     def test_a_killed_upload_goes_on_where_it_was(self):
         data = HEADER.encode() + b"\n" + b"".join(

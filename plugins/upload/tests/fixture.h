@@ -384,14 +384,14 @@ static inline struct answer send_file(const char *text)
 
 /* ---- its job ----------------------------------------------------------------------------------------------------- */
 
-/* Runs the lane until nothing is left to do at once. */
-static void run_jobs(void)
+static void run_lane(const char *lane)
 {
 	struct kontor_upload_context context = {.self = &test_kind, .kind = &item_kind};
 	struct kontor_job_registration registration = {
 		.kind = kontor_upload_job_kind("upload.billing-items"), .self = &context, .plugin = "test"};
+	registration.kind.lane = lane;
 	struct kontor_job_runner_options options = {.host = host,
-						    .lane = KONTOR_LANE_UPLOAD,
+						    .lane = lane,
 						    .kinds = &registration,
 						    .kinds_len = 1,
 						    .owner = "test@here",
@@ -403,6 +403,13 @@ static void run_jobs(void)
 	while ((rc = kontor_job_runner_step(runner, &err)) != 0)
 		assert_true(rc > 0);
 	kontor_job_runner_free(runner);
+}
+
+/* Runs both lanes of uploads until nothing is left to do at once. */
+static void run_jobs(void)
+{
+	run_lane(KONTOR_LANE_INTERACTIVE);
+	run_lane(KONTOR_LANE_UPLOAD);
 }
 
 /* Until the upload's job has ended, also through back-offs. */

@@ -30,8 +30,9 @@ static void work_until_killed(uint64_t instance)
 	struct kontor_upload_context context = {.self = &test_kind, .kind = &item_kind};
 	struct kontor_job_registration registration = {
 		.kind = kontor_upload_job_kind("upload.billing-items"), .self = &context, .plugin = "test"};
+	registration.kind.lane = KONTOR_LANE_INTERACTIVE; /* the file is a small one */
 	struct kontor_job_runner_options options = {.host = kontor_host_new(&host_options),
-						    .lane = KONTOR_LANE_UPLOAD,
+						    .lane = KONTOR_LANE_INTERACTIVE,
 						    .kinds = &registration,
 						    .kinds_len = 1,
 						    .owner = "test@here",
@@ -42,7 +43,7 @@ static void work_until_killed(uint64_t instance)
 		_exit(1);
 	for (;;) {
 		if (kontor_job_runner_step(runner, &err) <= 0)
-			kontor_job_lane_wait(KONTOR_LANE_UPLOAD, 20);
+			kontor_job_lane_wait(KONTOR_LANE_INTERACTIVE, 20);
 	}
 }
 

@@ -17,7 +17,7 @@ class UploadFaults(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="kontor-faults-"))
-        cls.rig = FaultRig(cls.folder, rows=40_000)
+        cls.rig = FaultRig(cls.folder, rows=60_000)
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         cls.addClassCleanup(cls.rig.close)
         cls.rig.up()
@@ -26,10 +26,13 @@ class UploadFaults(unittest.TestCase):
         if not can_mount(self.folder):
             self.skipTest("only root may mount the small disk that this needs")
         self.rig.small_disk()
-        self.rig.start("SG")
-        self.rig.half_way()
+        sender = PieceSender(self.rig.kontor, "SG", self.rig.file)
+        offset = sender.begin()
+        while offset < len(sender.data):
+            offset = sender.send(offset, 1 << 20)
         self.rig.fill_disk()
         self.addCleanup(self.rig.make_room)
+        self.rig.start("SG")                                        # the same file: only the job is missing
         for _ in range(2):                                          # between two tries it says why it waits; it does not give up
             job = self.rig.wait_for("the job waits", lambda: (job := self.rig.job()).get("state") == "waiting" and job)
             self.assertIn("full", job["error"])

@@ -15,7 +15,7 @@ import zmq
 from kontor_instance import BUILD, Instance
 from upload_input import billing_items
 
-DISK_MB, FREE_MB = 256, 6       # of the database; what is left of it when the upload begins
+DISK_MB, FREE_MB = 256, 1       # of the database; what is left of it when the upload begins
 PATIENCE = 120                  # seconds for whatever is waited for
 KINDS = ("--kind", "billing-items")
 
@@ -50,7 +50,7 @@ class FaultRig:
         self.kontor.control("host-down", check=False)
         self.kontor.control("db-kill", check=False)
         if self.disk:
-            subprocess.run(["umount", self.disk], check=False)
+            subprocess.run(["umount", "--lazy", self.disk], check=False)
         self.kontor.control("remove", check=False)
 
     # ---- an upload, and what it says
@@ -70,8 +70,8 @@ class FaultRig:
             value = condition()
             if value:
                 return value
-            if time.monotonic() > until:
-                raise AssertionError(f"{self.region}: {what}: not within {PATIENCE} s; {self.job()}")
+            if time.monotonic() > until or self.command.poll() is not None:
+                raise AssertionError(f"{self.region}: {what}: not within {PATIENCE} s, or before the end: {self.job()}")
             time.sleep(0.02)
 
     def job_id(self):

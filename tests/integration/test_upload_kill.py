@@ -12,7 +12,7 @@ class UploadKill(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="kontor-upload-") as folder:
             rig = UploadRig(folder, rows=60_000, seed=7, longest_pause=0.4)
             self.addCleanup(rig.close)
-            self.assertEqual(rig.run(host_kills=6, db_kills=2)[:10], [])
+            self.assertEqual(rig.run(host=6, db=2)[:10], [])
             self.assertEqual(sum(count for (_, doing), count in rig.hits.items() if doing != "ended"), 8)
             # and the comparison is one: it sees a single row that differs
             rig.kontor.sql(f"UPDATE billing_item SET amount_minor = amount_minor + 1 WHERE region = '{rig.disturbed[-1]}' LIMIT 1")

@@ -14,7 +14,6 @@ import zmq
 from kontor_instance import BUILD, Instance
 from upload_input import OWN_ID_LIMIT, billing_items
 
-THREADS = 2                     # of the lane: the workers that a kill can hit
 ENDS_WITHIN = 600               # seconds
 POLL_SECONDS = 0.05
 EPOCH_BITS = 32                 # claims of a chunk under one plan are the low bits of its epoch
@@ -37,6 +36,7 @@ class Progress(threading.Thread):
         super().__init__(daemon=True)
         self.endpoint, self.job_id = endpoint, job_id
         self.fell, self.answers, self.states, self.stopping = 0, 0, set(), False
+        self.marks = []                                             # (when, rows done), each time that more are done
 
     def run(self):
         socket, highest = None, 0
@@ -57,21 +57,27 @@ class Progress(threading.Thread):
                 self.answers += 1
                 self.states.add(body["state"])
                 self.fell = max(self.fell, highest - body["done"])
-                highest = max(highest, body["done"])
+                if body["done"] > highest:
+                    highest = body["done"]
+                    self.marks.append((time.monotonic(), highest))
             time.sleep(POLL_SECONDS)
         if socket:
             socket.close()
 
 
 class UploadRig:
-    def __init__(self, folder, rows, seed, longest_pause, report=lambda text: None, pool="256M", redo="128M"):
+    """threads: of the lane, and so the workers that a kill of kontord hits; workers: those of all units."""
+
+    def __init__(self, folder, rows, seed, longest_pause, report=lambda text: None, pool="256M", redo="128M", threads=2, workers=2,
+                 with_ids=0.25):
+        self.threads, self.workers = threads, workers
         self.folder, self.rows, self.report, self.longest_pause = pathlib.Path(folder), rows, report, longest_pause
         self.random = random.Random(seed)
         self.wrong, self.regions, self.disturbed = [], [], []
         self.hits = {}                                              # (process, what the upload was doing) -> kills
         self.fell = self.redone = self.plans_redone = self.typed_again = self.polls = 0
         self.file = self.folder / "items.csv"
-        self.expected = billing_items(self.file, rows, seed)
+        self.expected = billing_items(self.file, rows, seed, with_ids)
         self.kontor = Instance(self.folder / "instance", pool=pool, redo=redo)
         self.configure()
         self.kontor.up()
@@ -85,8 +91,7 @@ class UploadRig:
             for first in "XZ":
                 self.regions.append(first + letter)
                 (conf / f"regions/{first}{letter}.conf").write_text(REGION_CONF % (first + letter))
-        (conf / "conf.d/rig.conf").write_text(f'lane "upload" {{ threads = {THREADS} }}\n'
-                                              f'lane "interactive" {{ threads = {THREADS} }}\n')
+        (conf / "conf.d/rig.conf").write_text(f'lane "upload" {{ threads = {self.threads} }}\n')
 
     def close(self):
         self.kontor.control("remove", check=False)
@@ -192,8 +197,8 @@ class UploadRig:
         if target == "db":
             self.kontor.control("db-up")                            # kontord lives on, and is to find it again by itself
         doing, running = self.standing(region)
-        if running > THREADS:
-            self.wrong.append(f"{region}: {running} chunks were under way, with {THREADS} workers")
+        if running > self.workers:
+            self.wrong.append(f"{region}: {running} chunks were under way, with {self.workers} workers")
         self.hits[target, doing] = self.hits.get((target, doing), 0) + 1
         if doing == "chunks":
             self.chunk_kills += 1
@@ -256,8 +261,8 @@ class UploadRig:
         redone = claims - chunks
         self.redone += redone
         self.plans_redone += plans - 2                              # plan and finish, once each
-        if redone > self.chunk_kills * THREADS:
-            self.wrong.append(f"{region}: {redone} chunks were begun again after {self.chunk_kills} kills, with {THREADS} workers")
+        if redone > self.chunk_kills * self.threads:
+            self.wrong.append(f"{region}: {redone} chunks were begun again after {self.chunk_kills} kills of {self.threads} workers")
         if not self.progress:
             return
         self.fell = max(self.fell, self.progress.fell)
@@ -269,10 +274,14 @@ class UploadRig:
 
     # ---- all of it
 
-    def run(self, host_kills, db_kills):
-        kills = ["host"] * host_kills + ["db"] * db_kills
-        self.random.shuffle(kills)
+    def run(self, **kills_of):
+        """kills_of: how many of each process: host=, db=. Returns what is wrong."""
         self.undisturbed()
+        return self.disturb_all(**kills_of)
+
+    def disturb_all(self, **kills_of):
+        kills = [target for target, count in kills_of.items() for _ in range(count)]
+        self.random.shuffle(kills)
         while kills and not self.wrong and self.regions:
             self.disturb(kills)
         if kills and not self.wrong:
@@ -280,8 +289,8 @@ class UploadRig:
         return self.wrong
 
     def summary(self):
-        names = {"host": "kontord", "db": "mariadbd"}
-        yield f"{self.rows:,} rows in {self.chunks} chunks, {THREADS} workers"
+        names = {"host": "kontord", "db": "mariadbd", "second": "the second kontord"}
+        yield f"{self.rows:,} rows in {self.chunks} chunks, {self.workers} workers"
         for (target, doing), count in sorted(self.hits.items()):
             yield f"  {names[target]} killed {count} times while the upload was in: {doing}"
         yield f"  chunks begun again: {self.redone}; plan or end begun again: {self.plans_redone}"

@@ -32,6 +32,18 @@ BAD_PAYEE_FIELDS = {
     "town": ("t" * 36, " "),
     "name_latin": ("l" * 141,),
 }
+BAD_RULE_FIELDS = {
+    "shop_user_id": ("", "0", "007", "abc", str(BIG + 1)),
+    "rule": ("", "Hold", "hold ", "minimum", "commission"),
+    "value": ("", "Yes", "y", "-1", "-0", "1e2", "100.00001", "1,5", "+1", "maybe"),
+    "currency": ("sgd", "VND"),
+    "from": ("2026-11-03", "2026-13-01T00:00:00Z", "now"),
+    "until": ("2026-11-03T10:00:00", "2000-01-01T00:00:00Z "),
+}
+# (from, until), some of them the same moments, one of them no period at all
+PERIODS = (("", ""), ("", ""), ("2026-10-01T00:00:00Z", ""), ("2026-10-01T08:00:00+08:00", ""), ("", "2026-11-01T00:00:00Z"),
+           ("2026-10-01T00:00:00Z", "2026-12-01T00:00:00Z"), ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00.000Z"),
+           ("2026-12-01T00:00:00Z", "2026-12-01T00:00:00Z"))
 NAMES = ("Tan Wei Ming", "Müller & Söhne", "O'Brien, Ltd", "สมชาย ใจดี", "王小明", "Nguyễn Thị Ánh", "Иван Петров", "n" * 140, "é" * 140)
 
 
@@ -54,7 +66,7 @@ class Writer:
     def __init__(self, world, rng):
         self.rng = rng
         self.columns = list(world.columns)
-        self.columns += [name for name in world.optional if world.kind == "payees" or rng.random() < 0.85]
+        self.columns += [name for name in world.optional if world.kind != "billing-items" or rng.random() < 0.85]
         rng.shuffle(self.columns)
 
     def row(self, fields):
@@ -185,4 +197,26 @@ class PayeeFacts:
             for name in ("iban", "account", "bank_code"):
                 fields.pop(name, None)
             fields.update(rng.choice(({}, {"account": "1"}, {"bank_code": "1"}, {"iban": iban(1), "account": "1", "bank_code": "2"})))
+        return fields
+
+
+# ---- rules of shops
+
+class RuleFacts:
+    def __init__(self, world, rng):
+        del world
+        self.rng = rng
+        self.shops = [rng.randrange(1, 10 ** 12) for _ in range(40)] * 50 + [rng.randrange(1, 10 ** 12) for _ in range(3000)]
+
+    def fields(self):
+        rng = self.rng
+        rule = rng.choice(("hold", "minimum_payout", "commission_percent"))
+        value = {"hold": ("yes", "no"), "minimum_payout": ("0", "10", "10.0", "25.5"),
+                 "commission_percent": ("0", "2.5", "2.5000", "100", "3.1234")}[rule]
+        begin, end = rng.choice(PERIODS)
+        fields = {"shop_user_id": str(rng.choice(self.shops)), "rule": rule, "value": rng.choice(value), "from": begin, "until": end,
+                  "currency": rng.choice(("", "", "SGD", "KWD"))}
+        if rng.random() < 0.04:
+            column = rng.choice(sorted(BAD_RULE_FIELDS))
+            fields[column] = rng.choice(BAD_RULE_FIELDS[column])
         return fields

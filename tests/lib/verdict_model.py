@@ -107,6 +107,10 @@ class BillingItems:
         at = datetime.datetime.fromtimestamp(seconds, self.zone) + datetime.timedelta(milliseconds=milliseconds)
         return week_of(at)
 
+    def judge_groups(self, groups):
+        for identity, group in groups.items():
+            self.judge_group(identity, sorted(group, key=lambda row: row.line))
+
     def judge_group(self, identity, rows):
         """Rows of one identity, in order of lines."""
         if any(row.facts != rows[0].facts for row in rows):
@@ -170,6 +174,10 @@ class Payees:
         facts = tuple(fields.get(name, "") for name in self.columns[1:] + self.optional)
         return (shop, currency), facts, None
 
+    def judge_groups(self, groups):
+        for identity, group in groups.items():
+            self.judge_group(identity, sorted(group, key=lambda row: row.line))
+
     def judge_group(self, identity, rows):
         for row in rows[1:]:
             row.verdict = "duplicate_in_file"
@@ -185,6 +193,71 @@ class Payees:
         return any(row.verdict == "needs_approval" for row in rows)
 
 
+class ShopRules:
+    kind = "shop-rules"
+    columns = ("shop_user_id", "rule", "value")
+    optional = ("currency", "from", "until")
+    always, forever = -ID_LIMIT, ID_LIMIT
+
+    def __init__(self, first_currency):
+        self.first_currency = first_currency                        # of the region: minimum_payout is in it unless it says another
+        self.versions = collections.defaultdict(list)               # (shop, rule, currency) -> [(from, until, number)], latest last
+
+    def read(self, fields):
+        shop, rule, value = parse_id(fields["shop_user_id"]), fields["rule"], fields["value"]
+        currency = fields.get("currency", "")
+        if rule not in ("hold", "minimum_payout", "commission_percent") or (currency and currency not in EXPONENT):
+            raise Bad(rule)
+        if rule == "hold":
+            if value not in ("yes", "no"):
+                raise Bad(value)
+            number = value == "yes"
+        elif rule == "minimum_payout":
+            currency = currency or self.first_currency
+            number = parse_amount(value, currency)
+        else:
+            if not re.fullmatch(r"(0|[1-9][0-9]*)(\.[0-9]{1,4})?", value, re.ASCII) or float(value) > 100:
+                raise Bad(value)
+            number = round(float(value) * 10_000)
+        if number < 0:
+            raise Bad(value)
+        begin = parse_time(fields["from"]) if fields.get("from") else self.always
+        end = parse_time(fields["until"]) if fields.get("until") else self.forever
+        if begin >= end:
+            raise Bad(fields["until"])
+        return (shop, rule, currency, begin, end), number, None
+
+    def judge_groups(self, groups):
+        """Unchanged is what would change no instant: the latest of those that overlap it is the same already. Lines of one file
+        count in their order."""
+        firsts = []
+        for group in groups.values():
+            group.sort(key=lambda row: row.line)
+            firsts.append(group[0])
+            for row in group[1:]:
+                row.verdict = "duplicate_in_file"
+        changes = collections.defaultdict(list)
+        for row in sorted(firsts, key=lambda row: row.line):
+            key, mine = row.identity[:3], (*row.identity[3:], row.facts)
+            same = False
+            for version in self.versions[key] + changes[key]:
+                if version == mine:
+                    same = True
+                elif version[0] < mine[1] and mine[0] < version[1]:
+                    same = False
+            row.verdict = "unchanged" if same else "ok"
+            if not same:
+                changes[key].append(mine)
+
+    def commit(self, rows):
+        for row in sorted(rows, key=lambda row: row.line):
+            if row.verdict == "ok":
+                self.versions[row.identity[:3]].append((*row.identity[3:], row.facts))
+
+    def needs_approval(self, rows):
+        return False
+
+
 def judge(world, rows):
     """Gives each row its verdict."""
     groups = collections.defaultdict(list)
@@ -197,8 +270,7 @@ def judge(world, rows):
         except Bad:
             continue
         groups[row.identity].append(row)
-    for identity, group in groups.items():
-        world.judge_group(identity, sorted(group, key=lambda row: row.line))
+    world.judge_groups(groups)
 
 
 def totals(rows):

@@ -57,9 +57,9 @@ class VerdictRig:
                 break
             self.typed_again.append(f"exit {done.returncode}: {done.stderr.strip()}")
             time.sleep(0.1)
-            begun = self.kontor.sql(f"SELECT upload_id FROM upload WHERE region = '{self.region}' AND kind = 'payees' AND job_id > 0 "
+            begun = self.kontor.sql(f"SELECT upload_id FROM upload WHERE region = '{self.region}' AND kind <> 'billing-items' AND job_id > 0 "
                                     "AND state IN ('checking', 'importing', 'waiting_approval') ORDER BY upload_id DESC LIMIT 1")
-            if begun and "payees" in command:                       # typed again it would be another upload
+            if begun and "billing-items" not in command:            # typed again it would be another upload
                 return self.settled(begun[0][0])
         if done.returncode not in (0, 1):
             raise AssertionError(f"{command}: exit {done.returncode}: {done.stderr}")
@@ -168,7 +168,7 @@ class VerdictRig:
         return self.kontor.json("upload", "show", upload_id)
 
     def check_gone(self, what, answer):
-        for table in ("billing_item", "payee", "item_batch", "upload_reject", "upload_total"):
+        for table in ("billing_item", "payee", "shop_rule", "item_batch", "upload_reject", "upload_total"):
             left = self.kontor.sql(f"SELECT COUNT(*) FROM {table} WHERE upload_id = {answer['upload_id']}")[0][0]
             if left != "0":
                 self.wrong.append(f"{what}: {left} rows of the cancelled upload are left in {table}")
@@ -214,4 +214,6 @@ class VerdictRig:
             self.close_week(items, LATER_WEEK)
         self.files_of(items, item_facts, [*sizes[half:], *([big] if big else [])])
         self.files_of(payees, verdict_files.PayeeFacts(payees, self.random), sizes[:half + 1])
+        rules = verdict_model.ShopRules(next(iter(verdict_model.EXPONENT)))
+        self.files_of(rules, verdict_files.RuleFacts(rules, self.random), sizes[:half + 1])
         return self.wrong

@@ -20,7 +20,7 @@ def main():
         rig = UploadRig(folder, rows, seed, longest_pause=max(0.3, rows / 250_000),
                         report=lambda text: print(text, flush=True), pool="1G", redo="512M")
         try:
-            wrong = rig.run(kills - kills // 6, kills // 6)
+            wrong = rig.run(host=kills - kills // 6, db=kills // 6)
         finally:
             rig.close()
     print(*rig.summary(), sep="\n")

@@ -14,7 +14,7 @@ import zmq
 from kontor_instance import BUILD, Instance
 from upload_input import OWN_ID_LIMIT, billing_items
 
-ENDS_WITHIN = 600               # seconds
+ENDS_WITHIN = 600               # seconds, or more where an undisturbed upload takes long
 POLL_SECONDS = 0.05
 EPOCH_BITS = 32                 # claims of a chunk under one plan are the low bits of its epoch
 # What may differ from one run to the next: numbers that are issued, times, and who had which lease how often.
@@ -66,13 +66,14 @@ class Progress(threading.Thread):
 
 
 class UploadRig:
-    """threads: of the lane, and so the workers that a kill of kontord hits; workers: those of all units."""
+    """threads: of the lane, and so the workers that a kill of kontord hits; workers: those of all units. longest_pause: seconds
+    between two kills; without it a third of what an undisturbed upload takes, so that each one gets on however slow the machine."""
 
-    def __init__(self, folder, rows, seed, longest_pause, report=lambda text: None, pool="256M", redo="128M", threads=2, workers=2,
+    def __init__(self, folder, rows, seed, longest_pause=None, report=lambda text: None, pool="256M", redo="128M", threads=2, workers=2,
                  with_ids=0.25):
         self.threads, self.workers = threads, workers
         self.folder, self.rows, self.report, self.longest_pause = pathlib.Path(folder), rows, report, longest_pause
-        self.random = random.Random(seed)
+        self.random, self.ends_within = random.Random(seed), ENDS_WITHIN
         self.wrong, self.regions, self.disturbed = [], [], []
         self.hits = {}                                              # (process, what the upload was doing) -> kills
         self.fell = self.redone = self.plans_redone = self.typed_again = self.polls = 0
@@ -145,7 +146,7 @@ class UploadRig:
 
     def upload(self, region, killer=None):
         """Types the command, again when it says that nothing is done yet. Returns the answer."""
-        deadline = time.monotonic() + ENDS_WITHIN
+        deadline = time.monotonic() + self.ends_within
         thread = threading.Thread(target=killer, args=(region,)) if killer else None
         self.finished = False
         if thread:
@@ -153,7 +154,7 @@ class UploadRig:
         try:
             while True:
                 command = self.type_command(region)
-                output, error = command.communicate(timeout=ENDS_WITHIN)
+                output, error = command.communicate(timeout=self.ends_within)
                 if command.returncode not in (3, 4) or time.monotonic() > deadline:
                     break
                 self.typed_again += 1
@@ -175,7 +176,10 @@ class UploadRig:
         self.reference_region = self.regions.pop(0)
         start = time.monotonic()
         self.check_answer(self.reference_region, self.upload(self.reference_region))
-        self.report(f"  undisturbed: {time.monotonic() - start:.1f} s")
+        took = time.monotonic() - start
+        self.report(f"  undisturbed: {took:.1f} s")
+        self.longest_pause = self.longest_pause or took / 3
+        self.ends_within = max(ENDS_WITHIN, took * 20)
         self.reference = self.fingerprint(self.reference_region)
         self.chunks = self.reference["job_chunk"][0]
         self.chunk_rows = int(self.kontor.sql("SELECT MAX(done) FROM job_chunk")[0][0])

@@ -51,7 +51,7 @@ def main():
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="kontor-units-") as folder:
         pathlib.Path(folder).chmod(0o755)
-        rig = UnitsRig(folder, rows, seed, longest_pause=max(0.3, rows / 250_000), report=lambda text: print(text, flush=True),
+        rig = UnitsRig(folder, rows, seed, report=lambda text: print(text, flush=True),
                        pool="1G", redo="512M")
         try:
             rig.undisturbed()

@@ -293,7 +293,7 @@ static int end_as_repeat(kontor_request *request, const struct receiving *upload
 	int rc = kontor_db_exec(tx, SQL_CANCEL_UPLOAD, KONTOR_PARAMS(P_STRING(why), P_UINT(upload->upload_id)), NULL,
 				err);
 	if (rc == 0)
-		rc = kontor_db_exec(tx, SQL_DELETE_PIECES, KONTOR_PARAMS(P_UINT(upload->upload_id)), NULL, err);
+		rc = kontor_db_exec(tx, SQL_DELETE_SOME_PIECES, KONTOR_PARAMS(P_UINT(upload->upload_id)), NULL, err);
 	return rc ? rc : reply_same_bytes(request, same);
 }
 
@@ -403,6 +403,6 @@ int upload_cancel(void *self, kontor_request *request)
 	rc = kontor_db_exec(tx, SQL_CANCEL_UPLOAD, KONTOR_PARAMS(P_STRING("cancelled"), P_UINT(upload.upload_id)), NULL,
 			    err);
 	if (rc == 0)
-		rc = kontor_db_exec(tx, SQL_DELETE_PIECES, KONTOR_PARAMS(P_UINT(upload.upload_id)), NULL, err);
+		rc = kontor_db_exec(tx, SQL_DELETE_SOME_PIECES, KONTOR_PARAMS(P_UINT(upload.upload_id)), NULL, err);
 	return rc ? rc : reply(request, upload.upload_id, 0, 0, "cancelled", false);
 }

@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kontor/money.h"
+#include "retention.h"
 #include "statements.h"
-#include "upload.h"
 
 #define LIST_LIMIT 100
 #define REJECTS_LIMIT 1000
@@ -39,36 +40,72 @@ static void put_upload(kontor_writer *w, const kontor_rows *rows)
 	kontor_put_time(w, "accepted", kontor_rows_int(rows, 15));
 }
 
-/* {"ok": {"rows": 5, "amount_minor": {"SGD": 100}}} from rows in order of verdict. */
-static int put_verdicts(kontor_conn *conn, uint64_t upload_id, kontor_writer *w, struct kontor_error *err)
+struct verdict_sums {
+	char verdict[32];
+	uint64_t rows;
+	size_t len;
+	struct {
+		char currency[4];
+		int64_t amount_minor;
+	} sums[KONTOR_REGION_CURRENCIES];
+};
+
+/* "ok": {"amount_minor": {"SGD": 1050}, "amount": {"SGD": "10.50"}, "rows": 5}; nothing when there is no verdict yet.
+ */
+static void put_sums(const kontor_host *host, const struct verdict_sums *verdict, kontor_writer *w)
 {
+	if (!verdict->verdict[0])
+		return;
+	kontor_put_map(w, verdict->verdict);
+	kontor_put_map(w, "amount_minor");
+	for (size_t i = 0; i < verdict->len; i++)
+		kontor_put_int(w, verdict->sums[i].currency, verdict->sums[i].amount_minor);
+	kontor_write_end(w);
+	kontor_put_map(w, "amount");
+	for (size_t i = 0; i < verdict->len; i++) {
+		const char *code = verdict->sums[i].currency;
+		const struct kontor_currency *currency = kontor_currency_find(host, kontor_text_of(code));
+		char text[32];
+		if (currency)
+			kontor_put_string(
+				w, code, kontor_amount_format(verdict->sums[i].amount_minor, currency->exponent, text));
+	}
+	kontor_write_end(w);
+	kontor_put_uint(w, "rows", verdict->rows);
+	kontor_write_end(w);
+}
+
+static void add_sum(struct verdict_sums *verdict, const kontor_rows *rows)
+{
+	verdict->rows += kontor_rows_uint(rows, 2);
+	if (!kontor_rows_text(rows, 1).size || verdict->len == KONTOR_REGION_CURRENCIES)
+		return;
+	snprintf(verdict->sums[verdict->len].currency, sizeof(verdict->sums[0].currency), "%s",
+		 kontor_rows_string(rows, 1));
+	verdict->sums[verdict->len++].amount_minor = kontor_rows_int(rows, 3);
+}
+
+/* From rows in order of verdict. */
+static int put_verdicts(kontor_request *request, uint64_t upload_id, struct kontor_error *err)
+{
+	const kontor_host *host = kontor_request_host(request);
+	kontor_writer *w = kontor_reply(request);
 	kontor_rows *rows = NULL;
-	char verdict[32] = "";
-	uint64_t count = 0;
-	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_SUM_TOTALS, KONTOR_PARAMS(P_UINT(upload_id)), &rows, err);
+	struct verdict_sums verdict = {.verdict = ""};
+	int rc = kontor_db_query(kontor_request_db(request), KONTOR_READ_ALL, SQL_SUM_TOTALS,
+				 KONTOR_PARAMS(P_UINT(upload_id)), &rows, err);
 	if (rc)
 		return rc;
 	kontor_put_map(w, "verdicts");
-	for (;;) {
-		rc = kontor_rows_next(rows, err);
-		bool another = rc > 0 && !kontor_text_is(kontor_rows_text(rows, 0), verdict);
-		if (verdict[0] && (rc <= 0 || another)) {
-			kontor_write_end(w);
-			kontor_put_uint(w, "rows", count);
-			kontor_write_end(w);
+	while ((rc = kontor_rows_next(rows, err)) > 0) {
+		if (!kontor_text_is(kontor_rows_text(rows, 0), verdict.verdict)) {
+			put_sums(host, &verdict, w);
+			verdict = (struct verdict_sums){.verdict = ""};
+			snprintf(verdict.verdict, sizeof(verdict.verdict), "%s", kontor_rows_string(rows, 0));
 		}
-		if (rc <= 0)
-			break;
-		if (another) {
-			snprintf(verdict, sizeof(verdict), "%s", kontor_rows_string(rows, 0));
-			count = 0;
-			kontor_put_map(w, verdict);
-			kontor_put_map(w, "amount_minor");
-		}
-		count += kontor_rows_uint(rows, 2);
-		if (kontor_rows_text(rows, 1).size)
-			kontor_put_int(w, kontor_rows_string(rows, 1), kontor_rows_int(rows, 3));
+		add_sum(&verdict, rows);
 	}
+	put_sums(host, &verdict, w);
 	kontor_write_end(w);
 	kontor_rows_close(rows);
 	return rc;
@@ -107,7 +144,7 @@ int upload_get(void *self, kontor_request *request)
 	if (rc < 0)
 		return rc;
 	kontor_put_bool(w, "repeated", false);
-	rc = put_verdicts(conn, upload_id, w, err);
+	rc = put_verdicts(request, upload_id, err);
 	if (rc == 0 && job_id)
 		rc = put_progress(conn, job_id, w, err);
 	return rc;
@@ -163,22 +200,44 @@ static void put_columns(kontor_writer *w, const char *header)
 	kontor_write_end(w);
 }
 
-/* The file's own columns, as its header names them: rejects are lines of that file. */
+/* Rejects of such a kind show accounts. */
+static int check_accounts(kontor_request *request, const kontor_rows *rows)
+{
+	const char *kind = kontor_rows_string(rows, 1);
+	if (!kind_holds_accounts(kind))
+		return 0;
+	if (!kontor_user_may(kontor_request_user(request), KONTOR_ROLE_OPERATOR))
+		return kontor_request_fail(request, KONTOR_E_DENIED,
+					   "rejects of %s show bank accounts: they need the role operator", kind);
+	if (kontor_rows_int(rows, 2) == 0)
+		return kontor_request_fail(
+			request, KONTOR_E_NOT_FOUND,
+			"the rejects were deleted with the file's bytes, because rows of %s hold bank "
+			"accounts (upload_keep_days)",
+			kind);
+	return 0;
+}
+
+/* The file's own columns, as its header names them: rejects are lines of that file. And how far it is judged: while its
+ * job runs, these are the rejects of the chunks that are done. */
 static int put_header(kontor_request *request, uint64_t upload_id)
 {
 	struct kontor_error *err = kontor_request_error(request);
+	kontor_writer *w = kontor_reply(request);
 	kontor_rows *rows = NULL;
 	int rc = kontor_db_query(kontor_request_db(request), KONTOR_READ_ALL, SQL_GET_HEADER,
 				 KONTOR_PARAMS(P_UINT(upload_id)), &rows, err);
-	if (rc == 0)
-		rc = kontor_rows_next(rows, err);
-	if (rc > 0)
-		put_columns(kontor_reply(request), kontor_rows_string(rows, 0));
+	if (rc == 0 && (rc = kontor_rows_next(rows, err)) == 0)
+		rc = kontor_request_fail(request, KONTOR_E_NOT_FOUND, "there is no upload %llu",
+					 (unsigned long long)upload_id);
+	if (rc > 0 && (rc = check_accounts(request, rows)) == 0) {
+		put_columns(w, kontor_rows_string(rows, 0));
+		kontor_put_string(w, "state", kontor_rows_string(rows, 3));
+		kontor_put_uint(w, "judged", kontor_rows_uint(rows, 5));
+		kontor_put_uint(w, "total", kontor_rows_uint(rows, 4));
+	}
 	kontor_rows_close(rows);
-	if (rc == 0)
-		return kontor_request_fail(request, KONTOR_E_NOT_FOUND, "there is no upload %llu",
-					   (unsigned long long)upload_id);
-	return rc < 0 ? rc : 0;
+	return rc;
 }
 
 static void put_reject(kontor_writer *w, const kontor_rows *rows)

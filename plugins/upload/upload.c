@@ -3,12 +3,18 @@
  * Receives operators' files and tells what became of them. What their rows mean is known to the plugin that registers
  * the kind; the job that judges the rows runs there (libkontor, upload_job.c).
  */
-#include "upload.h"
+#include "retention.h"
 
 static const struct kontor_conf_row conf[] = {
 	{"kinds", KONTOR_CONF_LIST, offsetof(struct upload_plugin, kinds),
 	 "{\"billing-items\", \"payees\", \"shop-rules\"}", 0, 0, NULL,
 	 "upload kinds that are accepted; each must be registered by a plugin of some unit", false},
+	{"upload_keep_days", KONTOR_CONF_INT, offsetof(struct upload_plugin, upload_keep_days), "7", 0, 3650, NULL,
+	 "days that a file's bytes are kept after its upload ended; with them go the rejects of kinds that hold "
+	 "accounts",
+	 false},
+	{"upload_abandon_days", KONTOR_CONF_INT, offsetof(struct upload_plugin, upload_abandon_days), "3", 1, 3650,
+	 NULL, "days without a new piece after which an unfinished file is cancelled", false},
 };
 
 static const struct kontor_arg begin_args[] = {
@@ -96,6 +102,21 @@ static const struct kontor_method methods[] = {
 	 .help = "rejected rows with line, column, verdict and reason, in order of lines"},
 };
 
+static int start(void *self, kontor_host *host, struct kontor_error *err)
+{
+	return retention_start(self, host, err);
+}
+
+static void drain(void *self)
+{
+	retention_stop_soon(self);
+}
+
+static void stop(void *self)
+{
+	retention_stop(self);
+}
+
 static struct kontor_plugin plugin = {
 	KONTOR_PLUGIN_ABI,
 	.name = "upload",
@@ -106,6 +127,9 @@ static struct kontor_plugin plugin = {
 	.conf_len = sizeof(conf) / sizeof(conf[0]),
 	.methods = methods,
 	.methods_len = sizeof(methods) / sizeof(methods[0]),
+	.start = start,
+	.drain = drain,
+	.stop = stop,
 };
 
 KONTOR_PLUGIN_WITH_SCHEMA(plugin, upload_schema)

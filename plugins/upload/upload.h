@@ -4,8 +4,12 @@
 
 #include "kontor/plugin.h"
 
+struct retention;
+
 struct upload_plugin {
 	const char *const *kinds; /* NULL-terminated */
+	int64_t upload_keep_days, upload_abandon_days;
+	struct retention *retention; /* retention.c */
 };
 
 #define SHA256_SIZE 32

@@ -6,6 +6,8 @@
 #ifndef KONTOR_UPLOAD_STATEMENTS_H
 #define KONTOR_UPLOAD_STATEMENTS_H
 
+#define UPLOAD_NOW_MS "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
+
 #define SQL_LOAD_UPLOAD                                                                                                \
 	"SELECT region, kind, name, user, state, sha256, bytes, dry_run, header, rows_total, error_code, error, "      \
 	"checked_ms, plain_bytes FROM upload WHERE upload_id = ?"
@@ -26,7 +28,8 @@
 	"ON DUPLICATE KEY UPDATE upload_id = upload_id"
 
 #define SQL_REFUSE                                                                                                     \
-	"UPDATE upload SET state = 'refused', error_code = ?, error = ? WHERE upload_id = ? AND state = 'checking'"
+	"UPDATE upload SET state = 'refused', error_code = ?, error = ?, ended_ms = " UPLOAD_NOW_MS                    \
+	" WHERE upload_id = ? AND state = 'checking'"
 #define SQL_BEGIN_IMPORT                                                                                               \
 	"UPDATE upload SET state = 'importing', header = ?, rows_total = ?, packing = ?, plain_bytes = ? "             \
 	"WHERE upload_id = ? AND state = 'checking'"
@@ -34,11 +37,13 @@
 	"UPDATE upload SET state = 'waiting_approval' "                                                                \
 	"WHERE upload_id = ? AND state IN ('importing', 'waiting_approval')"
 #define SQL_ACCEPT                                                                                                     \
-	"UPDATE upload SET state = 'accepted', accepted_ms = ? "                                                       \
+	"UPDATE upload SET state = 'accepted', accepted_ms = ?, ended_ms = " UPLOAD_NOW_MS " "                         \
 	"WHERE upload_id = ? AND state IN ('importing', 'waiting_approval')"
-#define SQL_END_DRY_RUN "UPDATE upload SET state = 'dry_run' WHERE upload_id = ? AND state = 'importing'"
+#define SQL_END_DRY_RUN                                                                                                \
+	"UPDATE upload SET state = 'dry_run', ended_ms = " UPLOAD_NOW_MS " WHERE upload_id = ? AND state = "           \
+									 "'importing'"
 #define SQL_END_UNDONE                                                                                                 \
-	"UPDATE upload SET state = ?, error_code = ?, error = ? "                                                      \
+	"UPDATE upload SET state = ?, error_code = ?, error = ?, ended_ms = " UPLOAD_NOW_MS " "                        \
 	"WHERE upload_id = ? AND state NOT IN ('refused', 'accepted', 'dry_run')"
 
 #define SQL_INSERT_REJECT                                                                                              \

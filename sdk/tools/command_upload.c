@@ -8,6 +8,7 @@
 #include "output.h"
 #include "rejects.h"
 #include "upload_send.h"
+#include "upload_table.h"
 
 static int read_upload(struct cli *cli, uint64_t upload_id, kontor_body **ret_upload)
 {
@@ -46,6 +47,34 @@ static uint64_t count_rejects(const msgpack_object *upload)
 	return rejects;
 }
 
+/* For people the verdicts are a table; takes the object. */
+static void print_upload(const struct cli *cli, json_t *object, const msgpack_object *upload)
+{
+	const msgpack_object *verdicts = kontor_get(upload, "verdicts");
+	if (!cli->json)
+		json_object_del(object, "verdicts");
+	print_answer(cli, object);
+	if (cli->json || !verdicts || verdicts->via.map.size == 0)
+		return;
+	if (kontor_get_bool(upload, "dry_run", false))
+		printf("\nThis was a dry run: nothing is stored, these are the verdicts that the rows would get.\n\n");
+	else
+		putchar('\n');
+	upload_table_print(stdout, verdicts);
+}
+
+static int run_show(struct cli *cli, const struct command_line *line)
+{
+	uint64_t upload_id = 0;
+	kontor_body *upload = NULL;
+	kontor_parse_id(kontor_text_of(command_line_value(line, "ID")), &upload_id);
+	int code = read_upload(cli, upload_id, &upload);
+	if (code == EXIT_DONE)
+		print_upload(cli, json_of("", kontor_body_map(upload)), kontor_body_map(upload));
+	kontor_body_free(upload);
+	return code;
+}
+
 /* Prints the upload, saves its rejects, and gives the command's exit code. */
 static int show_end(struct cli *cli, const struct command_line *line, const struct upload_sent *sent,
 		    struct rejects_file *rejects_file, int code)
@@ -58,7 +87,7 @@ static int show_end(struct cli *cli, const struct command_line *line, const stru
 	uint64_t rejects = count_rejects(map);
 	json_t *object = json_of("", map);
 	json_object_set_new(object, "repeated", json_boolean(sent->repeated));
-	print_answer(cli, object);
+	print_upload(cli, object, map);
 	if (code == EXIT_DONE)
 		code = rejects_save(cli, sent->upload_id, rejects_file);
 	if (waits(map))
@@ -157,10 +186,11 @@ static const struct command commands[] = {
 	{.words = "upload show",
 	 .help = "Shows an upload: state, verdicts, sums.",
 	 COMMAND_ARGS(one_args),
-	 .run = run_object,
+	 .run = run_show,
 	 .method = "upload.get"},
 	{.words = "upload rejects",
-	 .help = "Prints the rejected rows as CSV, with line, column, verdict and reason.",
+	 .help = "Prints the rejected rows as CSV, with line, column, verdict and reason; while the job runs, those so "
+		 "far.",
 	 COMMAND_ARGS(one_args),
 	 .run = run_rejects,
 	 .method = "upload.rejects"},

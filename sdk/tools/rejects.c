@@ -101,6 +101,19 @@ static bool is_array(const msgpack_object *object)
 	return object && object->type == MSGPACK_OBJECT_ARRAY;
 }
 
+/* While the job runs, chunks that are not judged yet may have more. */
+static void say_how_far(const msgpack_object *page)
+{
+	char state[24];
+	kontor_get_string(page, "state", state, sizeof(state));
+	uint64_t judged = kontor_get_uint(page, "judged", 0), total = kontor_get_uint(page, "total", 0);
+	if (strcmp(state, "receiving") == 0 || strcmp(state, "checking") == 0)
+		complain("the upload is %s: no row is judged yet", state);
+	else if (strcmp(state, "importing") == 0 && judged < total)
+		complain("the upload is importing: these are the rejects of %llu of %llu rows",
+			 (unsigned long long)judged, (unsigned long long)total);
+}
+
 int rejects_write(struct cli *cli, uint64_t upload_id, FILE *out)
 {
 	kontor_body *page = NULL;
@@ -129,6 +142,8 @@ int rejects_write(struct cli *cli, uint64_t upload_id, FILE *out)
 		after = kontor_get(kontor_body_map(page), "next");
 		first = false;
 	}
+	if (code == EXIT_DONE)
+		say_how_far(kontor_body_map(page));
 	kontor_body_free(page);
 	kontor_csv_free(csv);
 	return code;

@@ -65,7 +65,7 @@ class CommandLine(Scenario):
         self.assertIn("upload.billing-items, upload.shop-rules", output)
         code, output, _ = self.kontor.run("upload", self.items_file(item(order="Y-1"), item(order="Y-2", amount="3")), "--kind",
                                           "billing-items", "--region", "SG", "--follow")
-        self.assertRegex(output, r"(?m)^verdicts\n +amount_minor +rows\n +ok +SGD 1300 +2$")
+        self.assertRegex(output, r"(?m)^  verdict +rows +amount\n  ok +2   SGD +13\.00\n  all rows +2$")
 
     def test_help_needs_no_unit(self):
         for arguments in (("--help",), ("help",), ("upload", "--help"), ("settlement", "close", "-h")):

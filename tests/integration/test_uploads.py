@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An upload counts as a whole, and the same fact counts once."""
+import csv
 import random
+import subprocess
 import time
 import unittest
 
@@ -40,6 +42,16 @@ class Uploads(Scenario):
         self.assertVerdicts(dry, ok=50, duplicate_in_file=1, bad_row=1)
         self.assertEqual(self.count("billing_item", "region='BR'"), 0)
         self.assertVerdicts(self.upload(path, region="BR"), ok=50, duplicate_in_file=1, bad_row=1)
+
+    def test_a_dry_run_is_a_table_for_people(self):
+        path = self.items_file(*[item(order=f"T-{n}", amount="1234.50") for n in range(1100)], item(order="T-x", currency="JPY",
+                               amount="-70"), item(order="T-1", amount="1234.50"), item(amount="x"))
+        code, output, _ = self.kontor.run("upload", path, "--kind", "billing-items", "--region", "TW", "--dry-run", "--follow")
+        self.assertEqual(code, 0)
+        table = [line.split() for line in output[output.index("This was a dry run"):].splitlines()[2:]]
+        self.assertEqual(table, [["verdict", "rows", "amount"], ["ok", "1,101", "JPY", "-70"], ["SGD", "1,357,950.00"], ["bad_row", "1"],
+                                 ["duplicate_in_file", "1", "SGD", "1,234.50"], ["all", "rows", "1,103"]])
+        self.assertEqual(self.count("billing_item", "region='TW' AND order_id LIKE 'T-%'"), 0)
 
     def test_one_identity_with_two_facts_is_a_conflict(self):
         answer = self.upload(self.items_file(
@@ -87,6 +99,31 @@ class HalfDoneUploads(Scenario):
         self.assertEqual(self.kontor.json("upload", "show", started["upload_id"])["state"], "cancelled")
         self.assertEqual(self.count("billing_item", "region='SG'"), 0)
         self.assertEqual(self.count("item_batch", "region='SG'"), 0)
+
+    def test_rejects_so_far_while_the_job_runs(self):
+        bad = [item(order="J/1"), item(order="J-2", amount="x")]
+        rows = [item(order=f"J-{n}", shop=1 + n % 997, at="2026-11-04T00:00:00Z") for n in range(10, 200_010)]
+        path = self.file("\n".join([HEADER, *bad[:1], *rows, *bad[1:]]) + "\n")
+        started = self.kontor.json("upload", path, "--kind", "billing-items", "--region", "BR")
+        deadline = time.monotonic() + 60
+        while not self.kontor.sql("SELECT 1 FROM item_batch WHERE region = 'BR'"):
+            self.assertLess(time.monotonic(), deadline, "no chunk was stored")
+            time.sleep(0.02)
+        with subprocess.Popen(["mariadb", "--no-defaults", f"--socket={self.kontor.socket}", "-u", "root", "-nBN", "kontor"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+            holder.stdin.write("BEGIN; SELECT 'held' FROM item_batch WHERE region = 'BR' FOR UPDATE;\n")
+            holder.stdin.flush()
+            self.assertEqual(holder.stdout.readline(), "held\n")       # no chunk commits before it is let go
+            code, output, error = self.kontor.run("upload", "rejects", started["upload_id"])
+            upload = self.kontor.json("upload", "show", started["upload_id"])
+            holder.stdin.close()
+        self.assertEqual((code, upload["state"]), (0, "importing"))
+        judged = sum(total["rows"] for total in upload["verdicts"].values())
+        self.assertIn(f"these are the rejects of {judged} of 200002 rows", error)
+        self.assertEqual([row[-4:-1] for row in csv.reader(output.splitlines()[1:])], [["2", "order_id", "bad_row"]])
+        self.kontor.run("jobs", "follow", started["job_id"])
+        code, output, error = self.kontor.run("upload", "rejects", started["upload_id"])
+        self.assertEqual((code, len(output.splitlines()), error), (0, 3, ""))
 
     def test_an_upload_that_is_still_checked_stands_against_a_close(self):
         path = self.file("\n".join([HEADER] + [item(order=f"P-{n}", shop=1 + n % 997) for n in range(60_000)]) + "\n")

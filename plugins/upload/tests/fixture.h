@@ -216,10 +216,10 @@ static int stop(void **state)
 
 static int reset(void **state)
 {
-	static const char *const statements[] = {"DELETE FROM upload",       "DELETE FROM upload_piece",
-						 "DELETE FROM upload_total", "DELETE FROM upload_reject",
-						 "DELETE FROM job",          "DELETE FROM job_chunk",
-						 "DELETE FROM test_item",    "DELETE FROM approval"};
+	static const char *const statements[] = {
+		"DELETE FROM upload",       "DELETE FROM upload_piece",  "DELETE FROM upload_plain",
+		"DELETE FROM upload_total", "DELETE FROM upload_reject", "DELETE FROM job",
+		"DELETE FROM job_chunk",    "DELETE FROM test_item",     "DELETE FROM approval"};
 	(void)state;
 	memset(&test_kind, 0, sizeof(test_kind));
 	for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++)
@@ -264,7 +264,7 @@ static int call_on(kontor_conn *session, const char *user, const char *method, k
 	const void *data = NULL;
 	size_t size = 0;
 	snprintf(options.user.name, sizeof(options.user.name), "%s", user);
-	options.user.roles = KONTOR_ROLE_OPERATOR;
+	options.user.roles = strcmp(user, "victor") == 0 ? KONTOR_ROLE_VIEWER : KONTOR_ROLE_OPERATOR;
 	kontor_write_end(args);
 	int rc = kontor_writer_finish(args, &options.body, &options.body_size, e);
 	if (rc == 0)
@@ -444,7 +444,7 @@ static void assert_state(uint64_t upload_id, const char *expected)
 		fail_msg("the upload is %s (%s), not %s", state, error, expected);
 }
 
-static int64_t verdict_rows(uint64_t upload_id, const char *verdict)
+static inline int64_t verdict_rows(uint64_t upload_id, const char *verdict)
 {
 	kontor_body *upload = get_upload(upload_id);
 	const msgpack_object *verdicts = kontor_get(kontor_body_map(upload), "verdicts");

@@ -215,5 +215,6 @@ class VerdictRig:
         self.files_of(items, item_facts, [*sizes[half:], *([big] if big else [])])
         self.files_of(payees, verdict_files.PayeeFacts(payees, self.random), sizes[:half + 1])
         rules = verdict_model.ShopRules(next(iter(verdict_model.EXPONENT)))
+        # one chunk each: a row of shop-rules that repeats what is stored does not know of changes in other chunks of its file
         self.files_of(rules, verdict_files.RuleFacts(rules, self.random), sizes[:half + 1])
         return self.wrong

@@ -51,8 +51,7 @@ def main():
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="kontor-units-") as folder:
         pathlib.Path(folder).chmod(0o755)
-        rig = UnitsRig(folder, rows, seed, report=lambda text: print(text, flush=True),
-                       pool="1G", redo="512M")
+        rig = UnitsRig(folder, rows, seed, report=lambda text: print(text, flush=True), pool="1G", redo="512M")
         try:
             rig.undisturbed()
             show(measure(rig))

@@ -17,8 +17,7 @@ def main():
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(10 ** 6)
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="kontor-upload-") as folder:
-        rig = UploadRig(folder, rows, seed,
-                        report=lambda text: print(text, flush=True), pool="1G", redo="512M")
+        rig = UploadRig(folder, rows, seed, report=lambda text: print(text, flush=True), pool="1G", redo="512M")
         try:
             wrong = rig.run(host=kills - kills // 6, db=kills // 6)
         finally:

@@ -10,6 +10,7 @@ import unittest
 import scenario                                                     # noqa: F401  (sets the path)
 from upload_faults import FaultRig, PieceSender, can_mount
 
+HOUR_MS = 3_600_000
 AWAY_SECONDS = 3                # long enough for calls and leases to notice; in the proof 60
 
 
@@ -78,6 +79,7 @@ class UploadFaults(unittest.TestCase):
         self.assertEqual(sender.send(0, 100_000), 100_000)
         shown = self.rig.kontor.json("upload", "show", sender.upload_id)
         self.assertEqual((shown["state"], shown["received_bytes"], shown["bytes"]), ("receiving", 100_000, len(sender.data)))
+        self.rig.age(sender.upload_id, HOUR_MS)                     # as if it had been that long ago
         time.sleep(AWAY_SECONDS)
         self.rig.kontor.control("host-down")                        # nor does it matter which process takes the rest
         self.rig.kontor.control("host-up")

@@ -151,6 +151,15 @@ class FaultRig:
                 pass                                                # it has ended meanwhile
         return len(numbers)
 
+    # ---- the client
+
+    def age(self, upload_id, ms):
+        """Moves all that an upload knows of times into the past."""
+        columns = [row[0] for row in self.kontor.sql("SELECT column_name FROM information_schema.columns WHERE table_schema = 'kontor' "
+                                                     "AND table_name = 'upload' AND column_name LIKE '%\\_ms'")]
+        self.kontor.sql("UPDATE upload SET " + ", ".join(f"{name} = IF({name} > 0, {name} - {ms}, {name})" for name in columns) +
+                        f" WHERE upload_id = {upload_id}")
+
 
 class PieceSender:
     """A client of another make that sends a file in pieces, as slowly as it likes."""

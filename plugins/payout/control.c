@@ -71,9 +71,32 @@ static int control_of_payouts(kontor_conn *conn, uint64_t run_id, struct control
 	return code;
 }
 
+/* What a manual run must find. */
+static int expect_claims(kontor_conn *conn, const struct run_record *run, struct control_totals *ret,
+			 struct kontor_error *err)
+{
+	kontor_rows *rows = NULL;
+	*ret = (struct control_totals){0};
+	int code = kontor_db_query(conn, KONTOR_READ_ALL, SQL_CLAIMS_TOTALS,
+				   KONTOR_PARAMS(P_STRING(run->region), P_UINT(run->upload_id)), &rows, err);
+	if (code)
+		return code;
+	while ((code = kontor_rows_next(rows, err)) == 1) {
+		struct control_line *line = control_line_of(ret, kontor_rows_string(rows, 0));
+		if (!line) {
+			code = out_of_range(run->run_id, kontor_rows_string(rows, 0), err);
+			break;
+		}
+		line->items = kontor_rows_int(rows, 1);
+		line->items_minor = kontor_rows_int(rows, 2);
+	}
+	kontor_rows_close(rows);
+	return code;
+}
+
 /* What an automatic run must find: the window's totals without the items that manual runs claimed. */
-static int expect(kontor_conn *conn, const struct run_record *run, const struct settlement_window *window,
-		  struct control_totals *ret, struct kontor_error *err)
+static int expect_window(kontor_conn *conn, const struct run_record *run, const struct settlement_window *window,
+			 struct control_totals *ret, struct kontor_error *err)
 {
 	kontor_rows *rows = NULL;
 	*ret = window->totals;
@@ -91,6 +114,12 @@ static int expect(kontor_conn *conn, const struct run_record *run, const struct 
 	}
 	kontor_rows_close(rows);
 	return code;
+}
+
+static int expect(kontor_conn *conn, const struct run_record *run, const struct settlement_window *window,
+		  struct control_totals *ret, struct kontor_error *err)
+{
+	return run->upload_id ? expect_claims(conn, run, ret, err) : expect_window(conn, run, window, ret, err);
 }
 
 static int differs(const struct run_record *run, const char *currency, const char *left, int64_t left_items,
@@ -127,8 +156,9 @@ static int check_window(const struct run_record *run, const struct control_total
 		const struct control_line *wanted = line_or_zero(expected, currency);
 		const struct control_line *found = line_or_zero(chunks, currency);
 		if (wanted->items != found->items || wanted->items_minor != found->items_minor)
-			return differs(run, currency, "the window has", wanted->items, wanted->items_minor,
-				       "the chunks", found->items, found->items_minor, err);
+			return differs(run, currency, run->upload_id ? "its upload claims" : "the window has",
+				       wanted->items, wanted->items_minor, "the chunks", found->items,
+				       found->items_minor, err);
 	}
 	return 0;
 }
@@ -246,7 +276,7 @@ int payout_control(void *self, kontor_request *request)
 	int code = run_of_request(request, "run", &run);
 	if (!code && !run_is(&run, RUN_FAILED_CONTROL))
 		code = run_require_balanced(&run, err);
-	if (!code)
+	if (!code && !run.upload_id)
 		code = settlement_window_get(payout->host, run.region, run.window_no, &window, err);
 	if (!code)
 		code = expect(conn, &run, &window, &expected, err);

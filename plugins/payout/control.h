@@ -14,7 +14,8 @@
 int control_of_chunks(kontor_conn *conn, uint64_t run_id, struct control_totals *ret, struct kontor_error *err);
 /* 0, or PAYOUT_E_UNBALANCED with a message that names the currency and both sums. The chunks' sums must equal the
  * window's (without claimed items) and those of the stored payouts, each currency's equation must hold, and the ledger
- * must balance. *ret_totals: the chunks' sums. */
+ * must balance. A manual run is compared with what its upload claimed; window is not read then. *ret_totals: the
+ * chunks' sums. */
 int control_check(kontor_conn *conn, const struct run_record *run, const struct settlement_window *window,
 		  struct control_totals *ret_totals, struct kontor_error *err);
 

@@ -94,6 +94,13 @@ static const struct kontor_job_kind job_kinds[] = {
 	 .chunk = run_chunk,
 	 .finish = run_finish,
 	 .undo = run_undo},
+	{.name = RUN_MANUAL_JOB_KIND,
+	 .lane = KONTOR_LANE_SETTLE,
+	 .help = "computes the payouts of the items that a manual-settlement upload claims",
+	 .plan = run_manual_plan,
+	 .chunk = run_chunk,
+	 .finish = run_finish,
+	 .undo = run_undo},
 };
 
 static const char *const calls[] = {"settlement", "idgen", NULL};

@@ -20,8 +20,10 @@ static int read_items(kontor_conn *conn, const struct shop_range *range, const k
 		      struct range_result *result, struct kontor_error *err)
 {
 	kontor_rows *rows = NULL;
-	int code = kontor_db_query(conn, KONTOR_READ_STREAM, range->has_claims ? SQL_ITEMS_UNCLAIMED : SQL_ITEMS,
-				   KONTOR_PARAMS(P_STRING(range->region), P_UINT(range->window_no),
+	const char *sql = range->upload_id ? SQL_ITEMS_OF_UPLOAD : range->has_claims ? SQL_ITEMS_UNCLAIMED : SQL_ITEMS;
+	int code = kontor_db_query(conn, KONTOR_READ_STREAM, sql,
+				   KONTOR_PARAMS(P_STRING(range->region),
+						 P_UINT(range->upload_id ? range->upload_id : range->window_no),
 						 P_UINT(range->shop_from), P_UINT(range->shop_to)),
 				   &rows, err);
 	if (code)
@@ -83,7 +85,7 @@ int range_read(kontor_conn *conn, const struct shop_range *range, const kontor_j
 	       struct kontor_error *err)
 {
 	int code = read_items(conn, range, job, result, err);
-	if (!code)
+	if (!code && !range->upload_id)
 		code = read_carries(conn, range, result, err);
 	if (!code)
 		code = shop_rules_load(conn, range->region, &range->rules, range->shop_from, range->shop_to,
@@ -121,6 +123,8 @@ int range_compute(const kontor_host *host, const struct shop_range *range, struc
 	for (size_t i = 0; i < result->shops.len; i++) {
 		const struct shop_entry *entry = &result->shops.entries[i];
 		struct shop_terms terms = shop_rules_terms(&result->rules, entry->shop_user_id, entry->currency);
+		if (range->upload_id)
+			terms.minimum_minor = 0;
 		int code = compute_one(host, entry, &terms, &result->figures[i], &result->totals, err);
 		if (code)
 			return code;

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * payout.run: the method, and the plan of the job.
+ * payout.run: the method.
  */
 #include "run.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kontor/time.h"
 #include "settlement_calls.h"
-#include "shop_rules.h"
 #include "statements.h"
-
-/* ---- the method ------------------------------------------------------------------------------------------------- */
 
 static int submit_job(kontor_request *request, uint64_t job_id, uint64_t run_id, const char *region, uint32_t window_no)
 {
@@ -60,6 +56,12 @@ static int require_closed(kontor_request *request, const char *region, uint32_t 
 		return kontor_request_fail(request, KONTOR_E_CONFLICT,
 					   "window %s of %s is %s by run %llu, which this database does not have", name,
 					   region, window.state, (unsigned long long)window.run_id);
+	if (window.open_claims)
+		return kontor_request_fail(
+			request, KONTOR_E_BUSY,
+			"upload %llu claims items of window %s of %s and is not accepted yet; approve, "
+			"refuse or cancel it",
+			(unsigned long long)window.open_claims, name, region);
 	if (window.older_unsettled[0])
 		return kontor_request_fail(request, KONTOR_E_CONFLICT,
 					   "window %s of %s is not settled yet and comes first; run: kontor payout run "
@@ -147,169 +149,4 @@ int payout_run(void *self, kontor_request *request)
 	if (code == KONTOR_E_NOT_FOUND)
 		return start_run(request, region, window_no);
 	return code ? code : continue_run(request, &run);
-}
-
-/* ---- the plan --------------------------------------------------------------------------------------------------- */
-
-struct shop_borders {
-	uint64_t *last_shops; /* of each chunk */
-	size_t len, capacity;
-};
-
-static int add_border(struct shop_borders *borders, uint64_t last_shop, struct kontor_error *err)
-{
-	if (borders->len == borders->capacity) {
-		size_t capacity = borders->capacity ? borders->capacity * 2 : 64;
-		uint64_t *last_shops = realloc(borders->last_shops, capacity * sizeof(*last_shops));
-		if (!last_shops)
-			return kontor_fail(err, KONTOR_E_INTERNAL, "payout run: out of memory");
-		borders->last_shops = last_shops;
-		borders->capacity = capacity;
-	}
-	borders->last_shops[borders->len++] = last_shop;
-	return 0;
-}
-
-/* The shop that comes chunk_items rows after `from`, INT64_MAX when there are fewer. */
-static int shop_after(kontor_conn *conn, const char *sql, const struct kontor_param *params, uint64_t *ret_shop,
-		      struct kontor_error *err)
-{
-	int64_t shop = INT64_MAX;
-	int code = kontor_db_query_int(conn, sql, params, &shop, err);
-	if (code && code != KONTOR_E_NOT_FOUND)
-		return code;
-	*ret_shop = code ? (uint64_t)INT64_MAX : (uint64_t)shop;
-	return 0;
-}
-
-/* Ranges of shops that cover all ids from 0 to 2^63-1, so that shops with an open carry but without items are in one.
- * Each holds at most about chunk_items items and as many carries, but a shop is never cut. */
-static int find_borders(kontor_conn *conn, const struct run_record *run, int64_t chunk_items,
-			struct shop_borders *borders, struct kontor_error *err)
-{
-	uint64_t from = 0, last = 0;
-	while (last != INT64_MAX) {
-		uint64_t by_items, by_carries;
-		int code = shop_after(
-			conn, SQL_BORDER_BY_ITEMS,
-			KONTOR_PARAMS(P_STRING(run->region), P_UINT(run->window_no), P_UINT(from), P_INT(chunk_items)),
-			&by_items, err);
-		if (!code)
-			code = shop_after(conn, SQL_BORDER_BY_CARRIES,
-					  KONTOR_PARAMS(P_STRING(run->region), P_UINT(from), P_INT(chunk_items)),
-					  &by_carries, err);
-		uint64_t next = code ? 0 : by_items < by_carries ? by_items : by_carries;
-		last = next == INT64_MAX || next == from ? next : next - 1;
-		if (!code)
-			code = add_border(borders, last, err);
-		if (code)
-			return code;
-		from = last + 1;
-	}
-	return 0;
-}
-
-struct plan {
-	kontor_job *job;
-	const struct run_record *run;
-	const struct shop_borders *borders;
-	bool has_claims;
-	struct rule_set rules;
-	uint64_t items;
-};
-
-static int add_chunks(kontor_conn *tx, const struct plan *plan, kontor_writer *input, struct kontor_error *err)
-{
-	uint64_t from = 0;
-	for (size_t i = 0; i < plan->borders->len; i++) {
-		const void *data;
-		size_t size;
-		kontor_writer_reset(input);
-		kontor_write_map(input);
-		kontor_put_uint(input, "shop_from", from);
-		kontor_put_uint(input, "shop_to", plan->borders->last_shops[i]);
-		kontor_put_bool(input, "has_claims", plan->has_claims);
-		kontor_put_uint(input, "rules_revision", plan->rules.revision);
-		kontor_put_int(input, "rules_at_ms", plan->rules.at_ms);
-		kontor_write_end(input);
-		int code = kontor_writer_finish(input, &data, &size, err);
-		if (!code)
-			code = kontor_job_add_chunk(tx, plan->job, (uint32_t)i, data, size, err);
-		if (code)
-			return code;
-		from = plan->borders->last_shops[i] + 1;
-	}
-	return 0;
-}
-
-static int store_plan(kontor_conn *tx, void *arg, struct kontor_error *err)
-{
-	const struct plan *plan = arg;
-	uint64_t changed = 0;
-	int code = kontor_db_exec(
-		tx, SQL_RUN_START,
-		KONTOR_PARAMS(P_UINT(plan->rules.revision), P_UINT(plan->run->run_id), P_UINT(plan->run->generation)),
-		&changed, err);
-	if (code)
-		return code;
-	if (changed != 1)
-		return kontor_fail(err, KONTOR_E_BUSY, "payout run %llu was changed while it was planned",
-				   (unsigned long long)plan->run->run_id);
-	kontor_writer *input = kontor_writer_new();
-	if (!input)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "payout run: out of memory");
-	code = add_chunks(tx, plan, input, err);
-	kontor_writer_free(input);
-	if (!code)
-		code = kontor_job_planned(tx, plan->job, plan->items, err);
-	return code;
-}
-
-static int plan_nothing(kontor_conn *tx, void *arg, struct kontor_error *err)
-{
-	return kontor_job_planned(tx, arg, 0, err);
-}
-
-/* Only with claims the chunks pay for a join. Claims cannot change any more: the window is settling. */
-static int look_for_claims(kontor_conn *conn, const struct run_record *run, bool *ret, struct kontor_error *err)
-{
-	int64_t one;
-	int code = kontor_db_query_int(conn, SQL_WINDOW_HAS_CLAIMS,
-				       KONTOR_PARAMS(P_STRING(run->region), P_UINT(run->window_no)), &one, err);
-	*ret = code == 0;
-	return code == KONTOR_E_NOT_FOUND ? 0 : code;
-}
-
-int run_plan(void *self, kontor_job *job, struct kontor_error *err)
-{
-	struct payout *payout = self;
-	kontor_conn *conn = kontor_job_db(job);
-	struct run_record run;
-	struct settlement_window window;
-	struct shop_borders borders = {0};
-	struct plan plan = {.job = job, .run = &run, .borders = &borders};
-	int code = run_by_id(conn, kontor_get_uint(kontor_job_params(job), "run_id", 0), &run, err);
-	if (code)
-		return code;
-	if (run_is(&run, RUN_BALANCED)) /* an earlier job got this far; only the window's state may be missing */
-		return kontor_db_transaction(conn, plan_nothing, job, err);
-	if (!run_is(&run, RUN_PLANNING))
-		code = run_take_back(conn, &run, err);
-	if (!code)
-		code = settlement_settle_begin(payout->host, run.region, run.window_no, run.run_id, err);
-	if (!code)
-		code = settlement_window_get(payout->host, run.region, run.window_no, &window, err);
-	if (!code)
-		code = look_for_claims(conn, &run, &plan.has_claims, err);
-	if (!code)
-		code = rules_newest_revision(conn, run.region, &plan.rules.revision, err);
-	if (!code)
-		code = find_borders(conn, &run, payout->chunk_items, &borders, err);
-	if (!code) {
-		plan.items = window.items;
-		plan.rules.at_ms = window.to_ms - 1; /* its last instant: a rule of exactly this week is in force */
-		code = kontor_db_transaction(conn, store_plan, &plan, err);
-	}
-	free(borders.last_shops);
-	return code;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The chunks of the job payout.run: each settles one range of shops.
+ * The chunks of the jobs payout.run and payout.manual: each settles one range of shops.
  */
 #include "run.h"
 #include "shop_range.h"
@@ -37,6 +37,7 @@ int run_chunk(void *self, kontor_job *job, kontor_chunk *chunk, struct kontor_er
 	const msgpack_object *params = kontor_job_params(job), *input = kontor_chunk_input(chunk);
 	struct shop_range range = {
 		.run_id = kontor_get_uint(params, "run_id", 0),
+		.upload_id = kontor_get_uint(params, "upload_id", 0),
 		.region = kontor_job_region(job),
 		.window_no = (uint32_t)kontor_get_uint(params, "window_no", 0),
 		.chunk_no = kontor_chunk_no(chunk),

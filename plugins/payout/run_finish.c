@@ -73,7 +73,7 @@ static int close_books(struct payout *payout, kontor_conn *conn, struct outcome 
 	const struct run_record *run = outcome->run;
 	struct settlement_window window;
 	struct control_totals totals;
-	int code = settlement_window_get(payout->host, run->region, run->window_no, &window, err);
+	int code = run->upload_id ? 0 : settlement_window_get(payout->host, run->region, run->window_no, &window, err);
 	if (!code)
 		code = control_check(conn, run, &window, &totals, err);
 	if (code == PAYOUT_E_UNBALANCED) {
@@ -110,7 +110,9 @@ int run_finish(void *self, kontor_job *job, struct kontor_error *err)
 	} else {
 		code = close_books(payout, conn, &outcome, err);
 	}
-	if (!code)
+	if (!code && run.upload_id)
+		code = settlement_manual_end(payout->host, run.region, run.upload_id, run.run_id, outcome.payouts, err);
+	else if (!code)
 		code = settlement_settle_end(payout->host, run.region, run.window_no, run.run_id, err);
 	if (!code)
 		code = kontor_db_transaction(conn, store_done, &outcome, err);

@@ -35,6 +35,7 @@ static int load(kontor_conn *conn, const char *sql, const struct kontor_param *p
 			.payouts = kontor_rows_uint(rows, 6),
 			.items = kontor_rows_uint(rows, 7),
 			.generation = (uint32_t)kontor_rows_uint(rows, 8),
+			.upload_id = kontor_rows_uint(rows, 9),
 		};
 		snprintf(ret->region, sizeof(ret->region), "%s", kontor_rows_string(rows, 1));
 		snprintf(ret->kind, sizeof(ret->kind), "%s", kontor_rows_string(rows, 3));
@@ -91,6 +92,12 @@ int run_require_balanced(const struct run_record *run, struct kontor_error *err)
 				   "payout run %llu did not balance, so its payouts are not shown; see: kontor payout "
 				   "control --run %llu",
 				   (unsigned long long)run->run_id, (unsigned long long)run->run_id);
+	if (run->upload_id)
+		return kontor_fail(err, KONTOR_E_CONFLICT,
+				   "payout run %llu is not finished (%s); see: kontor settlement manual --region %s "
+				   "--upload %llu",
+				   (unsigned long long)run->run_id, run->state, run->region,
+				   (unsigned long long)run->upload_id);
 	return kontor_fail(
 		err, KONTOR_E_CONFLICT,
 		"payout run %llu is not finished (%s); see: kontor jobs show %llu; if that has ended, kontor payout "

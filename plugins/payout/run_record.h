@@ -17,6 +17,7 @@
 
 struct run_record {
 	uint64_t run_id, job_id;
+	uint64_t upload_id; /* of a manual run: whose claims it pays; 0: an automatic one */
 	char region[3];
 	uint32_t window_no;
 	char kind[17], state[17];

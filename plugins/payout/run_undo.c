@@ -131,10 +131,10 @@ int run_undo(void *self, kontor_job *job, struct kontor_error *err)
 	kontor_conn *conn = kontor_job_db(job);
 	struct run_record run;
 	int code = run_by_id(conn, kontor_get_uint(kontor_job_params(job), "run_id", 0), &run, err);
-	if (code)
-		return code;
+	if (code) /* a manual run that ended before it was planned has no row */
+		return code == KONTOR_E_NOT_FOUND ? 0 : code;
 	/* A balanced run only misses its window's last state, and one that did not balance is kept to be looked at;
-	 * `payout run` goes on with either. */
+	 * `payout run` (`settlement manual`) goes on with either. */
 	if (run_is(&run, RUN_BALANCED) || run_is(&run, RUN_FAILED_CONTROL))
 		return 0;
 	return run_take_back(conn, &run, err);

@@ -57,6 +57,7 @@ int settlement_window_get(kontor_host *host, const char *region, uint32_t window
 		.to_ms = kontor_get_int(map, "to_ms", 0),
 		.run_id = kontor_get_uint(map, "run_id", 0),
 		.items = kontor_get_uint(map, "items", 0),
+		.open_claims = kontor_get_uint(map, "open_claims", 0),
 	};
 	kontor_get_string(map, "state", window.state, sizeof(window.state));
 	kontor_get_string(map, "older_unsettled", window.older_unsettled, sizeof(window.older_unsettled));
@@ -86,4 +87,24 @@ int settlement_settle_end(kontor_host *host, const char *region, uint32_t window
 			  struct kontor_error *err)
 {
 	return settle(host, "settlement.settle_end", "end", region, window_no, run_id, err);
+}
+
+int settlement_manual_end(kontor_host *host, const char *region, uint64_t upload_id, uint64_t run_id, uint64_t payouts,
+			  struct kontor_error *err)
+{
+	char key[KONTOR_KEY_SIZE];
+	kontor_writer *args = kontor_writer_new();
+	if (!args)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "settlement.manual_end: out of memory");
+	snprintf(key, sizeof(key), "payout-run-%llu-end", (unsigned long long)run_id);
+	kontor_write_map(args);
+	kontor_put_string(args, "region", region);
+	kontor_put_uint(args, "upload", upload_id);
+	kontor_put_uint(args, "run_id", run_id);
+	kontor_put_uint(args, "payouts", payouts);
+	kontor_write_end(args);
+	int code = kontor_call(kontor_host_client(host), "settlement.manual_end", args,
+			       &(struct kontor_call_options){.key = key}, NULL, err);
+	kontor_writer_free(args);
+	return code;
 }

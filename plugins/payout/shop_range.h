@@ -14,6 +14,7 @@
 
 struct shop_range {
 	uint64_t run_id;
+	uint64_t upload_id; /* of a manual run: only the items that it claims, no carries, no minimum; else 0 */
 	const char *region;
 	uint32_t window_no, chunk_no;
 	uint64_t shop_from, shop_to; /* both inclusive */

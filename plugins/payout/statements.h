@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * All SQL of the payout plugin. billing_item, claim and shop_rule belong to settlement and are only read.
+ * All SQL of the payout plugin. billing_item, claim, claim_batch and shop_rule belong to settlement and are only
+ * read.
  */
 #ifndef PAYOUT_STATEMENTS_H
 #define PAYOUT_STATEMENTS_H
@@ -34,12 +35,16 @@
 
 /* ---- runs ---- */
 
-#define SQL_RUN_COLUMNS "SELECT run_id, region, window_no, kind, state, job_id, payouts, items, generation FROM run "
+#define SQL_RUN_COLUMNS                                                                                                \
+	"SELECT run_id, region, window_no, kind, state, job_id, payouts, items, generation, upload_id FROM run "
 #define SQL_RUN_BY_ID SQL_RUN_COLUMNS "WHERE run_id = ?"
 #define SQL_RUN_BY_WINDOW SQL_RUN_COLUMNS "WHERE unique_window = ?"
 #define SQL_RUN_INSERT                                                                                                 \
 	"INSERT INTO run (run_id, region, window_no, kind, state, job_id, user, created_ms, unique_window) "           \
 	"VALUES (?, ?, ?, 'auto', 'planning', ?, ?, ?, ?)"
+#define SQL_MANUAL_RUN_INSERT                                                                                          \
+	"INSERT INTO run (run_id, region, window_no, kind, state, job_id, user, created_ms, upload_id) "               \
+	"VALUES (?, ?, ?, 'manual', 'planning', ?, ?, ?, ?)"
 #define SQL_RUN_SET_JOB "UPDATE run SET job_id = ? WHERE run_id = ?"
 /* rules, run, generation */
 #define SQL_RUN_START                                                                                                  \
@@ -69,6 +74,10 @@
 #define SQL_BORDER_BY_CARRIES                                                                                          \
 	"SELECT shop_user_id FROM carry FORCE INDEX (by_state) WHERE region = ? AND to_run = 0 "                       \
 	"AND shop_user_id >= ? ORDER BY shop_user_id LIMIT 1 OFFSET ?"
+/* region, upload, from, n */
+#define SQL_BORDER_BY_CLAIMS                                                                                           \
+	"SELECT shop_user_id FROM claim FORCE INDEX (by_upload) WHERE region = ? AND upload_id = ? "                   \
+	"AND shop_user_id >= ? ORDER BY shop_user_id, billing_item_id LIMIT 1 OFFSET ?"
 #define SQL_WINDOW_HAS_CLAIMS "SELECT 1 FROM claim WHERE region = ? AND window_no = ? LIMIT 1"
 
 /* ---- chunks: reading, in primary-key order ---- */
@@ -86,10 +95,25 @@
 #define SQL_ITEMS_CLAIMED                                                                                              \
 	"SELECT i.currency, i.amount_minor FROM claim c JOIN billing_item i USING (region, window_no, shop_user_id, "  \
 	"billing_item_id) WHERE c.region = ? AND c.window_no = ?"
-/* region, from, to, run */
+/* region, upload, from, to */
+#define SQL_ITEMS_OF_UPLOAD                                                                                            \
+	"SELECT i.shop_user_id, i.currency, i.item_type, i.amount_minor FROM claim c FORCE INDEX (by_upload) "         \
+	"JOIN billing_item i ON i.region = c.region AND i.window_no = c.window_no "                                    \
+	"AND i.shop_user_id = c.shop_user_id AND i.billing_item_id = c.billing_item_id "                               \
+	"WHERE c.region = ? AND c.upload_id = ? AND c.shop_user_id BETWEEN ? AND ? "                                   \
+	"ORDER BY c.shop_user_id, c.billing_item_id"
+#define SQL_CLAIMS_COUNT                                                                                               \
+	"SELECT CAST(COALESCE(SUM(claims), 0) AS SIGNED) FROM claim_batch WHERE region = ? AND upload_id = ?"
+/* What settlement counted when the items were claimed. */
+#define SQL_CLAIMS_TOTALS                                                                                              \
+	"SELECT currency, CAST(SUM(claims) AS SIGNED), SUM(amount_minor) FROM claim_batch "                            \
+	"WHERE region = ? AND upload_id = ? GROUP BY currency"
+/* A manual run is at work beside the windows' runs: what it carries may be used once it has balanced, until then it may
+ * be taken back. region, from, to, run */
 #define SQL_CARRIES_OPEN                                                                                               \
-	"SELECT shop_user_id, currency, from_run, amount_minor FROM carry FORCE INDEX (by_state) "                     \
-	"WHERE region = ? AND to_run = 0 AND shop_user_id BETWEEN ? AND ? AND from_run <> ?"
+	"SELECT c.shop_user_id, c.currency, c.from_run, c.amount_minor FROM carry c FORCE INDEX (by_state) "           \
+	"WHERE c.region = ? AND c.to_run = 0 AND c.shop_user_id BETWEEN ? AND ? AND c.from_run <> ? "                  \
+	"AND NOT EXISTS (SELECT 1 FROM run r WHERE r.run_id = c.from_run AND r.state <> 'balanced')"
 
 /* ---- rules of shops ---- */
 

@@ -70,6 +70,8 @@ static void put_row(kontor_writer *w, const kontor_rows *rows)
 		kontor_put_uint(w, "run_id", kontor_rows_uint(rows, 12));
 	if (!kontor_rows_null(rows, 13))
 		kontor_put_text(w, "note", kontor_rows_text(rows, 13));
+	if (!kontor_rows_null(rows, 14)) /* an upload of kind manual-settlement */
+		kontor_put_uint(w, "claimed_by", kontor_rows_uint(rows, 14));
 	kontor_write_end(w);
 }
 

@@ -36,7 +36,8 @@ int rule_give_revision(kontor_conn *tx, const struct rule_source *source, struct
 struct hold_question {
 	uint64_t shop_user_id;
 	char currency[4];
-	bool held; /* the answer */
+	bool held;    /* the answer */
+	size_t index; /* the asker's own */
 };
 /* By the rules that are in force at this instant. Sorts the questions by shop. */
 int rule_find_holds(kontor_conn *conn, const char *region, int64_t at_ms, struct hold_question *questions, size_t len,

@@ -19,6 +19,18 @@ static int older_unsettled(kontor_conn *conn, const char *region, uint32_t windo
 	return rc == KONTOR_E_NOT_FOUND ? 0 : rc;
 }
 
+/* An upload that is not accepted yet and claims items of the window, 0 when there is none. It may still be cancelled,
+ * and then its items are the window's run's again. */
+static int open_claims(kontor_conn *conn, const char *region, uint32_t window, uint64_t *ret_upload_id,
+		       struct kontor_error *err)
+{
+	int64_t upload_id = 0;
+	int rc = kontor_db_query_int(conn, SQL_FIND_OPEN_CLAIMS, KONTOR_PARAMS(P_STRING(region), P_UINT(window)),
+				     &upload_id, err);
+	*ret_upload_id = (uint64_t)upload_id;
+	return rc == KONTOR_E_NOT_FOUND ? 0 : rc;
+}
+
 static int put_totals(kontor_conn *conn, const char *region, uint32_t window, kontor_writer *w,
 		      struct kontor_error *err)
 {
@@ -63,6 +75,7 @@ int handle_window_get(void *self, kontor_request *request)
 	struct kontor_error *err = kontor_request_error(request);
 	kontor_conn *conn = kontor_request_db(request);
 	uint32_t window = kontor_arg_window(request, "window"), older = 0;
+	uint64_t claimed_by = 0;
 	const struct kontor_region *region =
 		kontor_region_find(kontor_request_host(request), kontor_arg_string(request, "region"));
 	struct window_row row;
@@ -75,6 +88,8 @@ int handle_window_get(void *self, kontor_request *request)
 					 &items, err);
 	if (!rc)
 		rc = older_unsettled(conn, region->code, window, &older, err);
+	if (!rc)
+		rc = open_claims(conn, region->code, window, &claimed_by, err);
 	if (rc)
 		return rc;
 	char name[KONTOR_WINDOW_SIZE];
@@ -87,6 +102,8 @@ int handle_window_get(void *self, kontor_request *request)
 	kontor_put_int(w, "items", items);
 	if (older)
 		kontor_put_string(w, "older_unsettled", kontor_window_format(older, name));
+	if (claimed_by)
+		kontor_put_uint(w, "open_claims", claimed_by);
 	return put_totals(conn, region->code, window, w, err);
 }
 
@@ -122,6 +139,22 @@ static int answer_state(kontor_request *request, const struct settling *settling
 	return 0;
 }
 
+/* The window's row is locked: who claims items writes it too, so no claim comes between this look and the end of the
+ * transaction. */
+static int refuse_open_claims(kontor_request *request, const struct settling *settling)
+{
+	uint64_t upload_id = 0;
+	int rc = open_claims(kontor_request_db(request), settling->region, settling->window, &upload_id,
+			     kontor_request_error(request));
+	if (rc || !upload_id)
+		return rc;
+	return kontor_request_fail(request, KONTOR_E_BUSY,
+				   "upload %" PRIu64
+				   " claims items of window %s of %s and is not accepted yet; approve, "
+				   "refuse or cancel it",
+				   upload_id, settling->name, settling->region);
+}
+
 int handle_settle_begin(void *self, kontor_request *request)
 {
 	(void)self;
@@ -154,6 +187,9 @@ int handle_settle_begin(void *self, kontor_request *request)
 			"--window %s",
 			name, settling.region, settling.region, name);
 	}
+	rc = refuse_open_claims(request, &settling);
+	if (rc)
+		return rc;
 	rc = kontor_db_exec(kontor_request_db(request), SQL_BEGIN_SETTLING,
 			    KONTOR_PARAMS(P_UINT(settling.run_id), P_STRING(settling.region), P_UINT(settling.window)),
 			    NULL, kontor_request_error(request));

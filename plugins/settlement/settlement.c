@@ -67,6 +67,18 @@ static const struct kontor_arg hold_args[] = {
 	{"shop", KONTOR_ARG_ID, true, 0, 0, "shop_user_id", NULL, 0},
 };
 
+static const struct kontor_arg manual_args[] = {
+	{"region", KONTOR_ARG_REGION, true, 0, 0, "region of the upload", NULL, 0},
+	{"upload", KONTOR_ARG_ID, true, 0, 0, "upload_id of an accepted upload of kind manual-settlement", NULL, 0},
+};
+
+static const struct kontor_arg manual_end_args[] = {
+	{"region", KONTOR_ARG_REGION, true, 0, 0, "region of the upload", NULL, 0},
+	{"upload", KONTOR_ARG_ID, true, 0, 0, "the manual-settlement upload that the run pays", NULL, 0},
+	{"run_id", KONTOR_ARG_ID, true, 0, 0, "the manual run", NULL, 0},
+	{"payouts", KONTOR_ARG_INT, true, 0, INT64_MAX, "payouts that it made", NULL, 0},
+};
+
 static const struct kontor_method methods[] = {
 	{"add_items", KONTOR_METHOD_CHANGES, KONTOR_PUBLIC, KONTOR_ROLE_OPERATOR, add_items_args, COUNT(add_items_args),
 	 "Stores up to 5000 billing items and answers a verdict, window and id for each, in order.", handle_add_items,
@@ -82,12 +94,18 @@ static const struct kontor_method methods[] = {
 	 0},
 	{"release", KONTOR_METHOD_CHANGES, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, hold_args, COUNT(hold_args),
 	 "Payouts of later runs to this shop are no longer held.", handle_release, 0},
+	{"manual", KONTOR_METHOD_CHANGES, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, manual_args, COUNT(manual_args),
+	 "The run that pays what a manual-settlement upload claims; it goes on if its job had ended too early.",
+	 handle_manual, 0},
 	{"window_get", 0, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, window_get_args, COUNT(window_get_args),
 	 "State, bounds and frozen totals of a window.", handle_window_get, 0},
 	{"settle_begin", KONTOR_METHOD_CHANGES, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, settle_args, COUNT(settle_args),
 	 "A closed window is settled by this run from now on.", handle_settle_begin, 0},
 	{"settle_end", KONTOR_METHOD_CHANGES, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, settle_args, COUNT(settle_args),
 	 "The run balanced: its window is settled.", handle_settle_end, 0},
+	{"manual_end", KONTOR_METHOD_CHANGES, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, manual_end_args,
+	 COUNT(manual_end_args), "The manual run balanced: the items that its upload claims are settled.",
+	 handle_manual_end, 0},
 };
 
 static int start(void *self, kontor_host *host, struct kontor_error *err)

@@ -16,7 +16,7 @@ struct settlement {
 
 #define ADD_ITEMS_LIMIT 5000
 
-/* items_service.c, close_request.c, find.c, window_list.c, settle_state.c, hold.c */
+/* items_service.c, close_request.c, find.c, window_list.c, settle_state.c, hold.c, manual_service.c */
 int handle_add_items(void *self, kontor_request *request);
 int handle_close(void *self, kontor_request *request);
 int handle_find(void *self, kontor_request *request);
@@ -26,6 +26,8 @@ int handle_settle_begin(void *self, kontor_request *request);
 int handle_settle_end(void *self, kontor_request *request);
 int handle_hold(void *self, kontor_request *request);
 int handle_release(void *self, kontor_request *request);
+int handle_manual(void *self, kontor_request *request);
+int handle_manual_end(void *self, kontor_request *request);
 
 extern const struct kontor_job_kind close_job_kind[]; /* close_job.c; one element */
 

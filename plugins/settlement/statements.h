@@ -23,7 +23,8 @@ static const char SQL_LIST_WINDOW_TOTALS[] = "SELECT currency, items, amount_min
 static const char SQL_LIST_WINDOWS[] =
 	"SELECT w.window_no, w.from_ms, w.to_ms, w.state, w.run_id, "
 	"CAST(COALESCE(SUM(IF(b.accepted, b.items, 0)), 0) AS SIGNED), "
-	"CAST(COALESCE(SUM(IF(b.accepted, b.late, 0)), 0) AS SIGNED), COUNT(IF(b.accepted = 0, 1, NULL)) "
+	"CAST(COALESCE(SUM(IF(b.accepted, b.late, 0)), 0) AS SIGNED), COUNT(IF(b.accepted = 0, 1, NULL)), "
+	"(SELECT COUNT(*) FROM manual_settlement m WHERE m.region = w.region AND m.window_no = w.window_no) "
 	"FROM `window` w LEFT JOIN item_batch b ON b.region = w.region AND b.window_no = w.window_no "
 	"WHERE w.region = ? AND w.window_no > ? GROUP BY w.region, w.window_no ORDER BY w.window_no LIMIT ?";
 /* The oldest open window that holds items and has ended; older ones are empty. */
@@ -148,10 +149,14 @@ static const char SQL_END_SETTLING[] = "UPDATE `window` SET state = 'settled' WH
 
 #define SELECT_FOUND(index)                                                                                            \
 	"SELECT i.billing_item_id, i.shop_user_id, i.order_id, i.item_type, i.amount_minor, i.currency, "              \
-	"i.occurred_ms, i.window_no, w.state, i.late, i.upload_id, i.line_no, w.run_id, i.note "                       \
+	"i.occurred_ms, i.window_no, w.state, i.late, i.upload_id, i.line_no, COALESCE(m.run_id, w.run_id), i.note, "  \
+	"c.upload_id "                                                                                                 \
 	"FROM billing_item i FORCE INDEX (" index ") JOIN `window` w ON w.region = i.region "                          \
 	"AND w.window_no = i.window_no LEFT JOIN item_batch b ON b.region = i.region AND b.window_no = i.window_no "   \
-	"AND b.source = i.upload_id WHERE i.region = ? AND (i.upload_id = 0 OR b.accepted = 1) AND "
+	"AND b.source = i.upload_id LEFT JOIN claim c ON c.region = i.region AND c.window_no = i.window_no "           \
+	"AND c.shop_user_id = i.shop_user_id AND c.billing_item_id = i.billing_item_id "                               \
+	"LEFT JOIN manual_settlement m ON m.region = c.region AND m.upload_id = c.upload_id "                          \
+	"WHERE i.region = ? AND (i.upload_id = 0 OR b.accepted = 1) AND "
 static const char SQL_FIND_ITEM[] =
 	SELECT_FOUND("item") "i.billing_item_id = ? AND i.shop_user_id > ? ORDER BY i.shop_user_id LIMIT ?";
 static const char SQL_FIND_SHOP[] =
@@ -189,6 +194,47 @@ static const char SQL_FIND_HOLDS[] =
 	"SELECT shop_user_id, currency, number FROM shop_rule FORCE INDEX (PRIMARY) WHERE region = ? "
 	"AND shop_user_id IN (" LOOKUP_PLACES ") AND rule = 'hold' AND revision > 0 AND from_ms <= ? "
 	"AND (until_ms IS NULL OR until_ms > ?) ORDER BY shop_user_id, currency, revision, line_no";
+/* ---- manual settlement ---- */
+
+/* Only items that count, with who has claimed them. region, items */
+static const char SQL_FIND_CLAIMABLE[] =
+	"SELECT i.window_no, i.shop_user_id, i.billing_item_id, i.amount_minor, i.currency, c.upload_id, m.state "
+	"FROM billing_item i FORCE INDEX (item) LEFT JOIN item_batch b ON b.region = i.region "
+	"AND b.window_no = i.window_no AND b.source = i.upload_id LEFT JOIN claim c ON c.region = i.region "
+	"AND c.window_no = i.window_no AND c.shop_user_id = i.shop_user_id AND c.billing_item_id = i.billing_item_id "
+	"LEFT JOIN manual_settlement m ON m.region = c.region AND m.upload_id = c.upload_id "
+	"WHERE i.region = ? AND (i.upload_id = 0 OR b.accepted = 1) AND i.billing_item_id IN (" LOOKUP_PLACES ")";
+static const char SQL_OFFER_CLAIMS[] =
+	"UPDATE `window` SET claim_offers = claim_offers + ? WHERE region = ? AND window_no = ? "
+	"AND state IN ('open', 'closing', 'closed')";
+static const char SQL_ADD_CLAIM[] =
+	"INSERT INTO claim (region, window_no, shop_user_id, billing_item_id, kind, run_id, "
+	"upload_id, line_no) VALUES (?, ?, ?, ?, 'MANUAL', 0, ?, ?)";
+#define ADD_CLAIM_COLUMNS "suuuuu"
+static const char SQL_COUNT_CLAIMS[] =
+	"INSERT INTO claim_batch (region, window_no, upload_id, currency, claims, amount_minor) "
+	"VALUES (?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE claims = claims + VALUES(claims), "
+	"amount_minor = amount_minor + VALUES(amount_minor)";
+static const char SQL_ACCEPT_CLAIMS[] = "UPDATE claim_batch SET accepted = 1 WHERE region = ? AND upload_id = ?";
+static const char SQL_ADD_MANUAL[] =
+	"INSERT INTO manual_settlement (region, upload_id, window_no, run_id, job_id, user, state, accepted_ms) "
+	"VALUES (?, ?, ?, ?, ?, ?, 'accepted', ?)";
+static const char SQL_LOCK_MANUAL[] = "SELECT window_no, run_id, job_id, user, state, payouts FROM manual_settlement "
+				      "WHERE region = ? AND upload_id = ? FOR UPDATE";
+static const char SQL_SET_MANUAL_JOB[] = "UPDATE manual_settlement SET job_id = ? WHERE region = ? AND upload_id = ?";
+static const char SQL_END_MANUAL[] = "UPDATE manual_settlement SET state = 'settled', payouts = ? "
+				     "WHERE region = ? AND upload_id = ? AND run_id = ?";
+static const char SQL_SUM_CLAIMS[] = "SELECT CAST(COALESCE(SUM(claims), 0) AS SIGNED) FROM claim_batch "
+				     "WHERE region = ? AND upload_id = ?";
+/* An upload that holds items of the window and may still be cancelled. */
+static const char SQL_FIND_OPEN_CLAIMS[] = "SELECT upload_id FROM claim_batch WHERE region = ? AND window_no = ? "
+					   "AND accepted = 0 ORDER BY upload_id LIMIT 1";
+static const char SQL_UNDO_CLAIMS[] = "DELETE FROM claim WHERE region = ? AND upload_id = ? LIMIT ?";
+static const char SQL_UNDO_CLAIM_BATCHES[] =
+	"DELETE FROM claim_batch WHERE region = ? AND upload_id = ? AND accepted = 0";
+
+/* ---- hold and release ---- */
+
 /* region, shop */
 static const char SQL_LIST_HOLD_CURRENCIES[] =
 	"SELECT DISTINCT currency FROM shop_rule WHERE region = ? AND shop_user_id = ? AND rule = 'hold' "

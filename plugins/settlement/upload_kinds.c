@@ -2,6 +2,7 @@
 #include "upload_kinds.h"
 
 #include "items.h"
+#include "manual_row.h"
 #include "rule_row.h"
 
 const struct kontor_upload_kind upload_kinds[UPLOAD_KINDS] = {
@@ -30,5 +31,19 @@ const struct kontor_upload_kind upload_kinds[UPLOAD_KINDS] = {
 			.apply = shop_rules_apply,
 			.accept = shop_rules_accept,
 			.undo = shop_rules_undo,
+		},
+	[KIND_MANUAL_SETTLEMENT] =
+		{
+			.name = "manual-settlement",
+			.columns = manual_columns,
+			.columns_len = MANUAL_COLUMNS,
+			.help = "Settles exactly these items now, by a run of their own; needs another user's "
+				"approval.",
+			.identify = manual_identify,
+			.contradictions = KONTOR_VERDICT_DUPLICATE_IN_FILE,
+			.apply = manual_apply,
+			.needs_approval = manual_needs_approval,
+			.accept = manual_accept,
+			.undo = manual_undo,
 		},
 };

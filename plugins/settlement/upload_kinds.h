@@ -7,7 +7,7 @@
 
 #include "kontor/upload.h"
 
-enum { KIND_BILLING_ITEMS, KIND_SHOP_RULES, UPLOAD_KINDS };
+enum { KIND_BILLING_ITEMS, KIND_SHOP_RULES, KIND_MANUAL_SETTLEMENT, UPLOAD_KINDS };
 extern const struct kontor_upload_kind upload_kinds[UPLOAD_KINDS];
 
 /* items_upload.c */
@@ -23,5 +23,12 @@ int shop_rules_apply(void *self, kontor_conn *tx, const struct kontor_upload *up
 		     size_t rows_len, struct kontor_error *err);
 int shop_rules_accept(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_error *err);
 int shop_rules_undo(void *self, kontor_conn *conn, const struct kontor_upload *upload, struct kontor_error *err);
+
+/* manual_upload.c */
+int manual_apply(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_row *rows,
+		 size_t rows_len, struct kontor_error *err);
+bool manual_needs_approval(void *self, const struct kontor_upload *upload, const uint64_t counts[KONTOR_VERDICT_COUNT]);
+int manual_accept(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_error *err);
+int manual_undo(void *self, kontor_conn *conn, const struct kontor_upload *upload, struct kontor_error *err);
 
 #endif

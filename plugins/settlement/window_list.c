@@ -33,7 +33,7 @@ int handle_windows(void *self, kontor_request *request)
 		kontor_put_int(w, "items", kontor_rows_int(rows, 5));
 		kontor_put_int(w, "late", kontor_rows_int(rows, 6));
 		kontor_put_int(w, "uploads_open", kontor_rows_int(rows, 7));
-		kontor_put_int(w, "runs", run_id ? 1 : 0);
+		kontor_put_int(w, "runs", kontor_rows_int(rows, 8) + (run_id ? 1 : 0)); /* manual ones, its own */
 		if (run_id)
 			kontor_put_uint(w, "run_id", run_id);
 		kontor_write_end(w);

@@ -7,7 +7,7 @@
 
 static const struct kontor_conf_row conf[] = {
 	{"kinds", KONTOR_CONF_LIST, offsetof(struct upload_plugin, kinds),
-	 "{\"billing-items\", \"payees\", \"shop-rules\"}", 0, 0, NULL,
+	 "{\"billing-items\", \"payees\", \"shop-rules\", \"manual-settlement\"}", 0, 0, NULL,
 	 "upload kinds that are accepted; each must be registered by a plugin of some unit", false},
 	{"upload_keep_days", KONTOR_CONF_INT, offsetof(struct upload_plugin, upload_keep_days), "7", 0, 3650, NULL,
 	 "days that a file's bytes are kept after its upload ended; with them go the rejects of kinds that hold "
@@ -18,7 +18,8 @@ static const struct kontor_conf_row conf[] = {
 };
 
 static const struct kontor_arg begin_args[] = {
-	{"kind", KONTOR_ARG_NAME, true, 0, 0, "what the rows are: billing-items, payees, shop-rules ...", NULL, 0},
+	{"kind", KONTOR_ARG_NAME, true, 0, 0,
+	 "what the rows are: billing-items, payees, shop-rules, manual-settlement ...", NULL, 0},
 	{"region", KONTOR_ARG_REGION, true, 0, 0, "region that the rows belong to", NULL, 0},
 	{"name", KONTOR_ARG_STRING, false, 0, 255, "file name, for people", NULL, 0},
 	{"sha256", KONTOR_ARG_BYTES, false, 32, 64,

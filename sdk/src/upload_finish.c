@@ -3,6 +3,7 @@
  * The end of an upload: it counts as a whole from one transaction on, perhaps after another user's approval; or nothing
  * of it stays.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 
 #include "kontor/approval.h"
 #include "kontor/ids.h"
+#include "kontor/money.h"
 #include "upload_file.h"
 #include "upload_statements.h"
 #include "upload_totals.h"
@@ -97,23 +99,61 @@ static int digest_totals(struct ending *ending, struct kontor_error *err)
 	return good ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "SHA-256 failed");
 }
 
-/* "payees SG shops.csv: 12 rows ok, 3 rows needs_approval" */
+/* Appends to the summary. What does not fit is left out, and dots say so. */
+static void __attribute__((format(printf, 2, 3))) say(struct ending *ending, const char *format, ...)
+{
+	static const char dots[] = " ...";
+	size_t length = strlen(ending->summary), room = sizeof(ending->summary) - length - (sizeof(dots) - 1);
+	va_list args;
+	if (length >= sizeof(dots) && strcmp(ending->summary + length - (sizeof(dots) - 1), dots) == 0)
+		return;
+	va_start(args, format);
+	int size = vsnprintf(ending->summary + length, room, format, args);
+	va_end(args);
+	if (size < 0 || (size_t)size >= room)
+		memcpy(ending->summary + length, dots, sizeof(dots));
+}
+
+/* " (SGD 12.50, JPY -300)": the sums of one verdict, nothing where its rows have no amounts. */
+static void say_sums(struct ending *ending, enum kontor_verdict verdict)
+{
+	const char *separator = " (";
+	for (size_t i = 0; i < ending->totals.len; i++) {
+		const struct upload_total *cell = &ending->totals.cells[i];
+		if (cell->verdict != verdict || !cell->currency[0])
+			continue;
+		const struct kontor_currency *currency =
+			kontor_currency_find(kontor_job_host(ending->job), kontor_text_of(cell->currency));
+		char amount[32];
+		if (currency)
+			say(ending, "%s%s %s", separator, cell->currency,
+			    kontor_amount_format(cell->amount_minor, currency->exponent, amount));
+		else
+			say(ending, "%s%s %lld minor units", separator, cell->currency, (long long)cell->amount_minor);
+		separator = ", ";
+	}
+	if (separator[0] == ',')
+		say(ending, ")");
+}
+
+/* "manual-settlement SG june.csv: 12 rows ok (SGD 120.00, JPY 500), 3 rows held (SGD 7.10)" */
 static void summarise(struct ending *ending)
 {
 	const struct upload_file *file = &ending->file;
 	uint64_t counts[KONTOR_VERDICT_COUNT];
 	size_t size = sizeof(ending->summary);
 	upload_totals_counts(&ending->totals, counts);
-	int length = snprintf(ending->summary, size, "%s %s %.200s:", file->upload.kind, file->upload.region->code,
+	int length = snprintf(ending->summary, size, "%s %s %.200s", file->upload.kind, file->upload.region->code,
 			      file->name);
 	while (!kontor_text_utf8((struct kontor_text){ending->summary, (size_t)length}))
 		ending->summary[--length] = '\0'; /* %.200s may have cut a character */
-	const char *separator = " ";
+	const char *separator = ": ";
 	for (enum kontor_verdict verdict = 0; verdict < KONTOR_VERDICT_COUNT; verdict++) {
 		if (counts[verdict] == 0)
 			continue;
-		length += snprintf(ending->summary + length, size - (size_t)length, "%s%llu rows %s", separator,
-				   (unsigned long long)counts[verdict], kontor_verdict_name(verdict));
+		say(ending, "%s%llu row%s %s", separator, (unsigned long long)counts[verdict],
+		    counts[verdict] == 1 ? "" : "s", kontor_verdict_name(verdict));
+		say_sums(ending, verdict);
 		separator = ", ";
 	}
 }

@@ -23,6 +23,12 @@ static const struct command_arg find_args[] = {
 	{"--shop", ARG_ID, false, "shop", "items of this shop"},
 };
 
+static const struct command_arg manual_args[] = {
+	REGION_ARG,
+	{"--upload", ARG_ID, true, "upload", "an accepted upload of kind manual-settlement"},
+	{"--follow", ARG_FLAG, false, NULL, "wait for the end, with progress"},
+};
+
 static const struct command commands[] = {
 	{.words = "settlement windows",
 	 .help = "Lists a region's settlement windows.",
@@ -37,6 +43,13 @@ static const struct command commands[] = {
 	 COMMAND_ARGS(close_args),
 	 .run = run_job,
 	 .method = "settlement.close",
+	 .changes = true},
+	{.words = "settlement manual",
+	 .help = "Shows the run that pays what a manual-settlement upload claims; goes on if it had ended too early.",
+	 .example = "kontor settlement manual --region SG --upload 1234567890123456789 --follow",
+	 COMMAND_ARGS(manual_args),
+	 .run = run_job,
+	 .method = "settlement.manual",
 	 .changes = true},
 	{.words = "settlement find",
 	 .help = "Finds billing items by order, item or shop.",

@@ -153,7 +153,7 @@ static int run_rejects(struct cli *cli, const struct command_line *line)
 
 static const struct command_arg upload_args[] = {
 	{"FILE", ARG_TEXT, true, NULL, "CSV, plain, gzip or zstd; - is stdin"},
-	{"--kind", ARG_TEXT, true, "kind", "billing-items, payees or shop-rules"},
+	{"--kind", ARG_TEXT, true, "kind", "billing-items, payees, shop-rules or manual-settlement"},
 	{"--region", ARG_TEXT, true, "region", "the region, as SG"},
 	{"--dry-run", ARG_FLAG, false, "dry_run", "only say what would happen"},
 	{"--again", ARG_FLAG, false, "again", "although the same bytes were uploaded before"},

@@ -44,7 +44,7 @@ class CommandLine(Scenario):
                 (("settlement", "close", "--region", "SG", "--window", "2026-W60"), "of a week that exists"),
                 (("settlement", "windows", "--region", "sg"), "two capital letters"), (("payout", "list"), "give either run"),
                 (("call", "idgen.next", "namespace=file", "count=0"), "1 to 1048576"),
-                (("upload", self.items_file(), "--kind", "nope", "--region", "SG"), "billing-items, payees, shop-rules"),
+                (("upload", self.items_file(), "--kind", "nope", "--region", "SG"), "billing-items, payees, shop-rules, manual-settlement"),
                 (("upload", self.items_file(), "--kind", "", "--region", "SG"), "--kind is empty"),
                 (("status", "--as", ""), "--as is empty"), (("call", "idgen.next", "@/nowhere"), "unable to open /nowhere")):
             error = self.refused(*arguments, code=2)

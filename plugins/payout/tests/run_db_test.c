@@ -360,6 +360,130 @@ static void test_a_chunk_that_is_done_again_sees_the_rules_of_its_plan(void **st
 	assert_true(sql_int(COUNT_PAYOUTS "fees_minor > 0") > 0);
 }
 
+/* ---- a manual run ---- */
+
+/* Every seventh item of the window and some of the next one, claimed by upload 55, whose run is 901. */
+static void claim_some(struct run_record *ret_run)
+{
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	sql("DELETE FROM claim_batch");
+	sql("INSERT INTO claim (region, window_no, shop_user_id, billing_item_id, kind, run_id, upload_id, line_no) "
+	    "SELECT region, window_no, shop_user_id, billing_item_id, 'MANUAL', 0, 55, 1 FROM billing_item "
+	    "WHERE billing_item_id % 7 = 0");
+	sql("INSERT INTO claim_batch SELECT region, window_no, 55, currency, 1, COUNT(*), SUM(amount_minor) "
+	    "FROM claim JOIN billing_item USING (region, window_no, shop_user_id, billing_item_id) "
+	    "GROUP BY region, window_no, currency");
+	sql("INSERT INTO run (run_id, region, window_no, kind, state, job_id, user, created_ms, upload_id) "
+	    "VALUES (901, 'SG', 202645, 'manual', 'running', 2, 'alice', 0, 55)");
+	assert_int_equal(run_by_id(conn, 901, ret_run, &err), 0);
+}
+
+static void run_manual_chunks(void)
+{
+	static const uint64_t borders[][2] = {{0, 100}, {101, INT64_MAX}};
+	for (uint32_t i = 0; i < 2; i++) {
+		struct kontor_error err = KONTOR_ERROR_INIT;
+		struct chunk chunk = {.range = range_of(i, borders[i][0], borders[i][1])};
+		chunk.range.run_id = 901;
+		chunk.range.upload_id = 55;
+		compute(&chunk);
+		chunk.result.payout_ids.base += 500000000;
+		chunk.result.ledger_tx_id += 1000;
+		if (store(&chunk, &err))
+			fail_msg("%s", err.message);
+	}
+}
+
+static void test_a_manual_run_and_the_windows_run_pay_each_item_once(void **state)
+{
+	(void)state;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct run_record manual;
+	struct control_totals totals;
+	claim_some(&manual);
+	create_expected();
+	run_manual_chunks();
+	assert_int_equal(control_check(conn, &manual, NULL, &totals, &err), 0);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM carry WHERE to_run = 901"), 0);
+	sql("CREATE OR REPLACE TEMPORARY TABLE claimed ENGINE=InnoDB AS SELECT shop_user_id, currency, COUNT(*) items, "
+	    "SUM(amount_minor) gross, IF(currency = 'TWD', 100, 1) unit FROM billing_item "
+	    "WHERE billing_item_id % 7 = 0 GROUP BY shop_user_id, currency");
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM payout WHERE run_id = 901"),
+			 sql_int("SELECT COUNT(*) FROM claimed"));
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM claimed e LEFT JOIN payout p ON p.run_id = 901 "
+				 "AND p.shop_user_id = e.shop_user_id AND p.currency = e.currency "
+				 "WHERE p.payout_id IS NULL OR p.items <> e.items OR p.gross_minor <> e.gross "
+				 "OR p.carry_in_minor <> 0 "
+				 "OR p.net_minor <> IF(e.gross > 0, e.gross - e.gross % e.unit, 0) "
+				 "OR p.net_minor + p.carry_out_minor <> e.gross"),
+			 0);
+	assert_true(sql_int("SELECT COUNT(*) FROM payout WHERE run_id = 901 AND state = 'carried'") > 20);
+
+	/* Not balanced yet: what it carries is nobody's. */
+	struct chunk automatic = {.range = range_of(0, 0, INT64_MAX)};
+	automatic.range.has_claims = true;
+	compute(&automatic);
+	for (size_t i = 0; i < automatic.result.carries_len; i++)
+		assert_true(automatic.result.carries[i].from_run != 901);
+	if (store(&automatic, &err))
+		fail_msg("%s", err.message);
+	sql("CREATE OR REPLACE TEMPORARY TABLE manual_payout ENGINE=InnoDB AS SELECT * FROM payout WHERE run_id = 901");
+	sql("DELETE FROM payout WHERE run_id = 901");
+	assert_payouts_as_expected();
+	sql("INSERT INTO payout SELECT * FROM manual_payout");
+	assert_balanced();
+	assert_int_equal(
+		sql_int("SELECT CAST(SUM(items) AS SIGNED) FROM payout"),
+		sql_int("SELECT COUNT(*) FROM billing_item WHERE window_no = 202645 OR billing_item_id % 7 = 0"));
+
+	sql("UPDATE run SET state = 'balanced' WHERE run_id = 901");
+	struct chunk next = {.range = range_of(0, 0, INT64_MAX)};
+	next.range.run_id = 902;
+	compute(&next);
+	size_t used = 0;
+	for (size_t i = 0; i < next.result.carries_len; i++)
+		used += next.result.carries[i].from_run == 901;
+	range_result_free(&next.result);
+	assert_int_equal(used, sql_int("SELECT COUNT(*) FROM carry WHERE from_run = 901"));
+}
+
+static void test_a_manual_run_that_misses_an_item_fails_the_control(void **state)
+{
+	(void)state;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct run_record manual;
+	struct control_totals totals;
+	claim_some(&manual);
+	run_manual_chunks();
+	sql("UPDATE claim_batch SET amount_minor = amount_minor + 1 WHERE currency = 'JPY' LIMIT 1");
+	assert_int_equal(control_check(conn, &manual, NULL, &totals, &err), PAYOUT_E_UNBALANCED);
+	assert_non_null(strstr(err.message, "its upload claims"));
+	assert_int_equal(run_take_back(conn, &manual, &err), 0);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM carry WHERE from_run = 901"), 0);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM payout WHERE run_id = 901"), 0);
+}
+
+static void test_a_manual_run_ignores_the_minimum_but_not_the_hold(void **state)
+{
+	(void)state;
+	struct run_record manual;
+	claim_some(&manual);
+	insert_rule(100, "minimum_payout", "SGD", INT64_MAX / 2, INT64_MIN, 0, 1);
+	insert_rule(100, "hold", "", 1, INT64_MIN, 0, 1);
+	struct chunk chunk = {.range = range_of(0, 100, 100)};
+	chunk.range.run_id = 901;
+	chunk.range.upload_id = 55;
+	chunk.range.rules = (struct rule_set){1, WINDOW_END - 1};
+	compute(&chunk);
+	for (size_t i = 0; i < chunk.result.shops.len; i++) {
+		assert_string_not_equal(chunk.result.figures[i].reason, "below_minimum");
+		if (chunk.result.figures[i].net_minor > 0)
+			assert_int_equal(chunk.result.figures[i].state, PAYOUT_HELD);
+	}
+	assert_true(chunk.result.shops.len > 1);
+	range_result_free(&chunk.result);
+}
+
 static void test_a_missing_item_fails_the_control(void **state)
 {
 	(void)state;
@@ -502,6 +626,9 @@ int main(void)
 		TEST(test_a_minimum_of_one_currency_and_a_hold_decide_the_state),
 		TEST(test_rules_are_those_of_the_windows_last_instant_and_the_newest_decides),
 		TEST(test_a_chunk_that_is_done_again_sees_the_rules_of_its_plan),
+		TEST(test_a_manual_run_and_the_windows_run_pay_each_item_once),
+		TEST(test_a_manual_run_that_misses_an_item_fails_the_control),
+		TEST(test_a_manual_run_ignores_the_minimum_but_not_the_hold),
 		TEST(test_a_missing_item_fails_the_control),
 		TEST(test_a_payout_that_was_tampered_with_fails_the_control),
 		TEST(test_a_ledger_that_was_tampered_with_fails_the_control),

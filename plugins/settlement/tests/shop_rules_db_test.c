@@ -252,6 +252,19 @@ static void test_in_one_file_the_line_further_down_decides(void **state)
 	assert_true(held(7, "SGD", NOW));
 }
 
+static void test_a_line_that_repeats_what_is_stored_overrules_the_lines_above_it(void **state)
+{
+	(void)state;
+	import(1, "7,hold,no,,,");
+	struct file *file = new_file(2);
+	add_good(file, "7,hold,yes,,2026-03-01T00:00:00Z,");
+	add_good(file, "7,hold,no,,,");
+	apply(file);
+	accept_file(file);
+	assert_int_equal(file->rows[1].verdict, KONTOR_VERDICT_OK);
+	assert_false(held(7, "SGD", NOW));
+}
+
 static void test_a_rule_of_one_currency_goes_before_one_of_all(void **state)
 {
 	(void)state;
@@ -342,6 +355,7 @@ int main(void)
 		TEST(test_the_same_again_is_unchanged_and_a_change_is_a_new_version),
 		TEST(test_what_a_later_version_overlaid_is_no_longer_unchanged),
 		TEST(test_in_one_file_the_line_further_down_decides),
+		TEST(test_a_line_that_repeats_what_is_stored_overrules_the_lines_above_it),
 		TEST(test_a_rule_of_one_currency_goes_before_one_of_all),
 		TEST(test_an_upload_that_is_undone_leaves_nothing),
 		TEST(test_a_dry_run_judges_alike_and_stores_nothing),

@@ -23,6 +23,7 @@
 #define WATCH_TURN_MS 10
 #define FIND_EVERY_MS 100      /* for connections that are new */
 #define WATCH_AT 4             /* connections are looked at when memory has grown by this part of the limit */
+#define STRANGER_PART 2        /* who is no user may take this part of the limit */
 #define GUILTY_TURNS 5         /* looks that found more of a message that is not complete */
 #define STUCK_MS 1000          /* a caller that read nothing for so long does not read */
 #define BLAME_MS 3000          /* nobody to blame for so long: the growth is the unit's own work */
@@ -89,6 +90,26 @@ static bool is_stuck(const struct connection *connection, int64_t now_ms)
 	return connection->stuck_since_ms && now_ms - connection->stuck_since_ms >= STUCK_MS;
 }
 
+/* Over ipc everybody gets in whom the socket's mode lets, and hears DENIED: only so he learns why. */
+static bool is_stranger(const struct connection_guard *guard, const struct connection *connection)
+{
+	return !connection->tcp && !unit_config_uid_user(guard->unit->config, connection->uid);
+}
+
+/* A stranger who has begun a message, however little of it was seen: none of it will ever be of use. One who waits for
+ * his refusal has not. NULL: there is none. */
+static struct connection *any_stranger(const struct connection_guard *guard)
+{
+	struct connection *found = NULL;
+	for (size_t i = 0; i < guard->list.len; i++) {
+		struct connection *connection = &guard->list.all[i];
+		if (!connection->gone && connection->busy_turns > 0 && is_stranger(guard, connection) &&
+		    (!found || connection->received > found->received))
+			found = connection;
+	}
+	return found;
+}
+
 /* Who has sent most of a message that is not complete; else, who does not read. NULL: nobody. */
 static struct connection *worst(const struct connection_guard *guard, int64_t now_ms)
 {
@@ -105,17 +126,21 @@ static struct connection *worst(const struct connection_guard *guard, int64_t no
 	return sender ? sender : reader;
 }
 
-static void cut(struct connection *connection, uint64_t grown, int64_t now_ms)
+static const char *reason_of(const struct connection_guard *guard, const struct connection *connection, int64_t now_ms)
+{
+	if (is_stranger(guard, connection))
+		return "its uid is no user in users.conf";
+	bool sends = connection->busy_turns >= GUILTY_TURNS || !is_stuck(connection, now_ms);
+	return sends ? "a message without an end" : "replies that are not read";
+}
+
+static void cut(const struct connection_guard *guard, struct connection *connection, uint64_t grown, int64_t now_ms)
 {
 	char peer[128];
-	bool reads = !is_stuck(connection, now_ms);
 	connection_peer(connection, peer, sizeof(peer));
 	counter_add(COUNTER_CONNECTIONS_CUT);
 	kontor_log(KONTOR_LOG_WARNING, "a connection was closed for the memory that it took", "%s reason=%s grown=%llu",
-		   peer,
-		   KONTOR_QUOTED(connection->busy_turns >= GUILTY_TURNS || reads ? "a message without an end"
-										 : "replies that are not read"),
-		   (unsigned long long)grown);
+		   peer, KONTOR_QUOTED(reason_of(guard, connection, now_ms)), (unsigned long long)grown);
 	shutdown(connection->handle, SHUT_RDWR); /* libzmq sees the end and frees what it had */
 	connection->gone = true;
 }
@@ -130,7 +155,7 @@ static void cut_off(struct connection_guard *guard, struct connection *guilty, u
 	guard->cut_ms = now_ms;
 	guard->cut_own = own;
 	guard->cut_known = guilty->busy_turns >= GUILTY_TURNS ? guilty->received : (uint64_t)guilty->unread;
-	cut(guilty, own - guard->low, now_ms);
+	cut(guard, guilty, own - guard->low, now_ms);
 	sleep_ms(RELEASE_MS);
 	malloc_trim(0);
 }
@@ -158,12 +183,14 @@ static void watch(struct connection_guard *guard, uint64_t own, int64_t now_ms)
 		guard->found_ms = now_ms;
 	}
 	connection_list_look(&guard->list, guard->marks, now_ms);
-	struct connection *guilty = worst(guard, now_ms);
+	struct connection *guilty = worst(guard, now_ms), *stranger = any_stranger(guard);
 	uint64_t base = baseline(guard, own, now_ms);
 	if (guilty)
 		guard->blamed_ms = now_ms;
 	if (own < guard->low + guard->limit / WATCH_AT) {
 		end_watch(guard);
+	} else if (stranger && own > base + guard->limit / STRANGER_PART) {
+		cut_off(guard, stranger, own, now_ms);
 	} else if (guilty && own > base + guard->limit) {
 		cut_off(guard, guilty, own, now_ms);
 	} else if (now_ms - guard->blamed_ms >= BLAME_MS) {

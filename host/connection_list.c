@@ -68,6 +68,13 @@ static uint64_t tcp_bytes(int handle)
 	return getsockopt(handle, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received : 0;
 }
 
+static int64_t ipc_uid(int handle)
+{
+	struct ucred credentials;
+	socklen_t size = sizeof(credentials);
+	return getsockopt(handle, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 ? (int64_t)credentials.uid : -1;
+}
+
 static bool is_known(const struct connection_list *list, int fd, ino_t inode)
 {
 	for (size_t i = 0; i < list->len; i++)
@@ -94,10 +101,17 @@ static void add(struct connection_list *list, int fd, int handle, ino_t inode, b
 		close(handle);
 		return;
 	}
-	list->all[list->len++] = (struct connection){
-		.fd = fd, .handle = handle, .inode = inode, .tcp = tcp, .bytes = tcp ? tcp_bytes(handle) : 0};
+	list->all[list->len++] = (struct connection){.fd = fd,
+						     .handle = handle,
+						     .inode = inode,
+						     .uid = tcp ? -1 : ipc_uid(handle),
+						     .tcp = tcp,
+						     .bytes = tcp ? tcp_bytes(handle) : 0};
 }
 
+/* libzmq's threads close and open descriptors meanwhile. What the number means may change before it is duplicated: then
+ * the duplicate, and all that is asked of it, is that of the later connection. If it changes afterwards, take_mark()
+ * sees another inode; this one cannot come back, as the duplicate keeps it in use. */
 static void consider(struct connection_list *list, int fd)
 {
 	struct stat st;
@@ -174,6 +188,8 @@ static void look_at_unread(struct connection *connection, int64_t now_ms)
 static void take_mark(struct connection *connection, struct connection_marks *marks)
 {
 	struct stat st;
+	/* A mark may be that of a later connection with the same number: then this one is found to be gone right below.
+	 */
 	if ((unsigned)connection->fd < marks->len && atomic_exchange(&marks->completed[connection->fd], 0)) {
 		connection->received = 0;
 		connection->busy_turns = 0;

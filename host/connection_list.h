@@ -24,6 +24,7 @@ struct connection {
 	int fd;         /* libzmq's */
 	int handle;     /* our duplicate */
 	ino_t inode;    /* of the socket: tells whether fd still is this connection's */
+	int64_t uid;    /* of the process at the other end of ipc; -1 of tcp */
 	bool tcp, gone; /* gone: closed by libzmq or by us; its handle is closed at the end */
 	uint64_t bytes; /* of tcp: received ever */
 	/* since it completed a message, or since it was found */

@@ -75,9 +75,9 @@ static const struct user_entry *find_by_uid(const struct unit_config *config, co
 					    struct kontor_error *err)
 {
 	int64_t uid = peer_uid(address);
-	for (size_t i = 0; i < config->users_len && uid >= 0; i++)
-		if (config->users[i].uid == uid)
-			return &config->users[i];
+	const struct user_entry *self = unit_config_uid_user(config, uid);
+	if (self)
+		return self;
 	if (uid >= 0)
 		kontor_fail(err, KONTOR_E_DENIED, "uid %lld is no user here: add it to a user block of users.conf",
 			    (long long)uid);

@@ -469,6 +469,14 @@ const struct user_entry *unit_config_user(const struct unit_config *unit, const 
 	return NULL;
 }
 
+const struct user_entry *unit_config_uid_user(const struct unit_config *unit, int64_t uid)
+{
+	for (size_t i = 0; i < unit->users_len && uid >= 0; i++)
+		if (unit->users[i].uid == uid)
+			return &unit->users[i];
+	return NULL;
+}
+
 const struct service_entry *unit_config_service(const struct unit_config *unit, const char *name)
 {
 	return datacenter_service(&unit->here, name);

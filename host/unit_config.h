@@ -102,6 +102,8 @@ const struct user_entry *unit_config_key_user(const struct unit_config *unit_con
 bool unit_config_key_revoked(const struct unit_config *unit_config, const char *key);
 
 const struct user_entry *unit_config_user(const struct unit_config *unit_config, const char *name);
+/* Who calls over ipc with that uid; NULL: nobody. */
+const struct user_entry *unit_config_uid_user(const struct unit_config *unit_config, int64_t uid);
 /* NULL when the datacenter says nothing about that service. */
 const struct service_entry *unit_config_service(const struct unit_config *unit_config, const char *name);
 bool unit_config_trusts(const struct unit_config *unit_config); /* approvals = trusted */

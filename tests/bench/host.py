@@ -5,6 +5,7 @@
 host.py [SLICES]: one-second slices of each comparison (default 21), synchronous round trips over ipc, in turns, client and
 both servers pinned to one core. The bare servers answer with as many frames of the same sizes:
 - kontor.ping, which the front answers itself, against a DEALER/ROUTER echo;
+- the same by kontor_call(), against a DEALER of the same frames, the unit answering both;
 - the same by tcp, both with CURVE;
 - hello.greet, which a worker thread answers, against a ROUTER that hands all frames by inproc to a worker thread and back."""
 import os
@@ -84,6 +85,7 @@ def main():
             unit.pin({0})
             compare(unit, "kontor.ping", "echo", "answered by the front, against a DEALER/ROUTER echo")
             compare(unit, "hello.greet", "relay", "answered by a worker, against a ROUTER with a worker thread by inproc")
+            compare(unit, "kontor.ping", "call", "by kontor_call(), against a bare DEALER of the same frames")
             compare_network(unit)
             memory = unit.resident_mib()
             print(f"memory of the unit with the plugin hello after all that:\n    {memory:.1f} MiB resident")

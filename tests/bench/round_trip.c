@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned] [echo|relay]: requests to kontord and to a bare server, in
- * turns of one second. The echo is a ROUTER that answers itself, as kontord does for an inline method; the relay hands
- * all to a worker thread, as for other methods. Both answer with as many frames of the same sizes as kontord's replies
- * have. WINDOW requests are in flight: 1 is a synchronous round trip. Prints one JSON line per slice: rates, and for a
- * window of 1 the median and the 99th percentile in microseconds.
+ * round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned] [echo|relay|call]: requests to kontord and to a bare
+ * server, in turns of one second. The echo is a ROUTER that answers itself, as kontord does for an inline method; the
+ * relay hands all to a worker thread, as for other methods. Both answer with as many frames of the same sizes as
+ * kontord's replies have. With `call`, kontord answers both: a bare DEALER, and kontor_call() of a method without
+ * arguments. WINDOW requests are in flight: 1 is a synchronous round trip. Prints one JSON line per slice: rates, and
+ * for a window of 1 the median and the 99th percentile in microseconds.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -18,14 +19,17 @@
 
 #include "bare_server.h"
 #include "bench_client.h"
+#include "kontor/client.h"
 #include "kontor/keys.h"
 
-#define USAGE "round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned] [echo|relay]"
+#define USAGE "round_trip ENDPOINT METHOD WINDOW SLICES [pinned|unpinned] [echo|relay|call]"
 #define SAMPLES_LIMIT 1000000
 #define WARM_UP 2000
 
 struct side {
 	void *dealer;
+	kontor_client *client; /* calls by the library instead; NULL: by the dealer */
+	const char *method;
 	double rate, median_us, slow_us; /* of the last slice */
 };
 
@@ -73,14 +77,27 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void synchronous_slice(struct side *side, const struct bench_frames *request)
+static void round_trip(const struct side *side, const struct bench_frames *request)
 {
 	struct bench_frames reply;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	kontor_body *answer = NULL;
+	if (!side->client) {
+		bench_send(side->dealer, request);
+		bench_receive(side->dealer, false, &reply);
+	} else if (kontor_call(side->client, side->method, NULL, NULL, &answer, &err)) {
+		fprintf(stderr, "%s\n", err.message);
+		exit(1);
+	}
+	kontor_body_free(answer);
+}
+
+static void synchronous_slice(struct side *side, const struct bench_frames *request)
+{
 	size_t count = 0;
 	double start = bench_now(), before = start, end = start + 1.0;
 	while (before < end && count < SAMPLES_LIMIT) {
-		bench_send(side->dealer, request);
-		bench_receive(side->dealer, false, &reply);
+		round_trip(side, request);
 		double after = bench_now();
 		samples[count++] = (float)((after - before) * 1e6);
 		before = after;
@@ -141,6 +158,36 @@ static void print_slice(const struct side *kontor, const struct side *bare, uint
 	fflush(stdout);
 }
 
+/* In turns, after a round trip of each has made its connections. */
+static void run_slices(struct side *kontor, struct side *bare, const struct bench_frames *request, uint64_t window,
+		       uint64_t slices)
+{
+	for (int i = 0; i < WARM_UP; i++) {
+		round_trip(kontor, request);
+		round_trip(bare, request);
+	}
+	for (uint64_t i = 0; i < slices; i++) {
+		slice(bare, request, window);
+		slice(kontor, request, window);
+		print_slice(kontor, bare, window);
+	}
+}
+
+/* Both sides to kontord: what the library adds to the frames. */
+static int compare_call(void *dealer, const struct bench_frames *request, char **argv, uint64_t slices)
+{
+	const struct kontor_client_options options = {.endpoint = argv[1]};
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	struct side bare = {.dealer = dealer}, call = {.method = argv[2]};
+	if (kontor_client_new(&options, &call.client, &err)) {
+		fprintf(stderr, "%s\n", err.message);
+		return 1;
+	}
+	run_slices(&call, &bare, request, 1, slices);
+	kontor_client_free(call.client);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 5 && (strcmp(argv[1], "echo") == 0 || strcmp(argv[1], "relay") == 0)) {
@@ -164,6 +211,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s is refused\n", argv[2]);
 		return 1;
 	}
+	if (argc > 6 && strcmp(argv[6], "call") == 0)
+		return compare_call(kontor.dealer, &request, argv, slices);
 	char endpoint[64];
 	bool network = strncmp(argv[1], "tcp://", 6) == 0;
 	if (network)
@@ -172,15 +221,7 @@ int main(int argc, char **argv)
 		snprintf(endpoint, sizeof(endpoint), "ipc:///tmp/kontor-echo-%d", (int)getpid());
 	pid_t child = start_bare(argc > 6 ? argv[6] : "echo", endpoint, &reply);
 	struct side bare = {.dealer = bench_connect(context, endpoint)};
-	for (int i = 0; i < WARM_UP; i++) {
-		bench_send(bare.dealer, &request);
-		bench_receive(bare.dealer, false, &reply);
-	}
-	for (uint64_t i = 0; i < slices; i++) {
-		slice(&bare, &request, window);
-		slice(&kontor, &request, window);
-		print_slice(&kontor, &bare, window);
-	}
+	run_slices(&kontor, &bare, &request, window, slices);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	if (!network)

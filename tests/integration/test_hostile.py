@@ -4,6 +4,7 @@ import os
 import pathlib
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +25,7 @@ MIB = 1 << 20
 LIMIT_MIB = 32                      # connection_memory of these tests
 CONNECTIONS = 1000
 HANDSHAKE_SECONDS = 5
-BAD_REQUEST, TOO_BIG = -1, -4
+BAD_REQUEST, DENIED, TOO_BIG = -1, -3, -4
 SANITIZED = "KONTOR_SANITIZE:STRING=\n" not in (BUILD / "CMakeCache.txt").read_text()
 SLACK_MIB = 400                         # what comes in between two looks on a slow machine, and what a sanitizer adds
 
@@ -127,6 +128,45 @@ class Hostile(unittest.TestCase):
         self.assertEqual(failures, [], self.unit.log())
         self.assertTrue(all(answers[who] >= before[who] + 2 for who in answers), (before, answers))
         self.assertEqual(self.status()["counters"]["connections_cut"], 2)
+
+    def test_who_is_no_user_hears_why_and_may_take_half(self):
+        """What a user may send without being cut off, a stranger may not."""
+        piece, count = frame(bytes(MIB), MORE), LIMIT_MIB * 3 // 4
+        with Peer(self.unit.endpoint) as stranger:
+            users = self.unit.folder / "conf/users.conf"
+            before = users.read_text()
+            users.write_text('user "other" { uid = 4242424 roles = {"admin"} }\n')
+            self.reload()
+            with self.assertRaises(Failure) as failure:
+                self.service.call("kontor.ping")
+            self.assertEqual(failure.exception.code, DENIED)
+            self.assertIn(f"uid {os.getuid()} is no user here: add it to a user block of users.conf", failure.exception.message)
+            done = subprocess.run([BUILD / "bin/kontor", "-e", self.unit.endpoint, "status"], stdin=subprocess.DEVNULL, text=True,
+                                  capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"uid {os.getuid()} is no user here", done.stderr)
+            with self.assertRaises(OSError):
+                for _ in range(count):
+                    stranger.socket.sendall(piece)
+                    time.sleep(0.02)                                # so that the guard sees some of it come
+                stranger.socket.settimeout(60)
+                stranger.take(1)                                    # ends when the unit closes it
+            users.write_text(before)
+            self.reload()
+        self.assertEqual(self.unit.log().count('reason="its uid is no user in users.conf"'), 1)
+        self.assertEqual(self.await_counter("connections_cut", 1), 1)
+        with Peer(self.unit.endpoint) as user:
+            for _ in range(count):
+                user.socket.sendall(piece)
+            time.sleep(1)                                           # a hundred looks of the guard
+            self.assertEqual(self.status()["counters"]["connections_cut"], 1)
+
+    def reload(self):
+        before, until = self.unit.log().count("configuration read again"), time.monotonic() + 60
+        self.unit.process.send_signal(signal.SIGHUP)
+        while self.unit.log().count("configuration read again") == before:
+            self.assertLess(time.monotonic(), until, self.unit.log())
+            time.sleep(0.02)
 
     def test_callers_that_read_no_replies_are_cut_off(self):
         header, body = request("kontor.methods")
@@ -267,5 +307,7 @@ class HostileByNetwork(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    # what was freed does not come back from its quarantine, and others would be blamed for it
+    os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
     need_database()
     unittest.main(verbosity=2)

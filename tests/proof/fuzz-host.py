@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 # proof: fuzz-host [COUNT [SEED]]   1,000,000 messages that are nearly requests, to a unit under ASan and UBSan; about 5 min
-"""A unit with all plugins answers a ping after every 200 of them, ends with 0, and no sanitizer has a word to say, of leaks neither.
+"""Half of them by an operator, half by a unit, who may call internal methods. A unit with all plugins answers a ping after every
+200 of them, ends with 0, and no sanitizer has a word to say, of leaks neither.
 --quick: 20,000, to the build that the tests use."""
 import json
 import os
@@ -21,22 +22,41 @@ def sanitized_build():
     os.environ["KONTOR_BUILD"] = str(TOP / "build/asan")
 
 
+def send(kontor, build, who, count, seed):
+    """What is wrong, of messages by a user of that kind."""
+    start = time.monotonic()
+    done = subprocess.run([build / "proof/fuzz_client", kontor.endpoint, str(seed), str(count)], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        return [f"{who}: fuzz_client ended with {done.returncode}"]
+    sums = json.loads(done.stdout)
+    print(f"{who}: {sums['sent']:,} messages for {sums['methods']} methods and {sums['raw_connections']:,} broken connections in "
+          f"{time.monotonic() - start:.0f} s: {sums['replies']:,} results, {sums['errors']:,} errors, "
+          f"{sums['pings']:,} pings answered; seed {seed}", flush=True)
+    if not sums["replies"] or sums["replies"] + sums["errors"] < count // 2:
+        return [f"{who}: too few messages were answered: they do not reach what they are for"]
+    return []
+
+
+def become_unit(kontor):
+    """Whoever runs this is a unit as well: internal methods are open to him, and whom he names as caller is believed."""
+    users = kontor.folder / "conf/users.conf"
+    text = users.read_text()
+    users.write_text(text.replace('roles = {"operator", "approver", "admin"}', 'roles = {"operator", "approver", "admin", "unit"}', 1))
+    until = time.monotonic() + 60
+    while True:                                                     # what was sent last may still wait
+        code, output, error = kontor.run("reload")
+        if code == 0 or time.monotonic() > until:
+            break
+        time.sleep(0.2)
+    return [] if code == 0 and users.read_text() != text else [f"the user did not become a unit: {output}{error}"]
+
+
 def fuzz(reports, count, seed):
     sys.path.insert(0, str(TOP / "tests/lib"))
     from kontor_instance import BUILD, Instance                     # pylint: disable=import-outside-toplevel
-    wrong = []
     with Instance() as kontor:
-        start = time.monotonic()
-        done = subprocess.run([BUILD / "proof/fuzz_client", kontor.endpoint, str(seed), str(count)], stdout=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            wrong.append(f"fuzz_client ended with {done.returncode}")
-        else:
-            sums = json.loads(done.stdout)
-            print(f"{sums['sent']:,} messages for {sums['methods']} methods and {sums['raw_connections']:,} broken connections in "
-                  f"{time.monotonic() - start:.0f} s: {sums['replies']:,} results, {sums['errors']:,} errors, "
-                  f"{sums['pings']:,} pings answered; seed {seed}")
-            if not sums["replies"] or sums["replies"] + sums["errors"] < count // 2:
-                wrong.append("too few messages were answered: they do not reach what they are for")
+        wrong = send(kontor, BUILD, "an operator", count // 2, seed) + become_unit(kontor)
+        wrong += send(kontor, BUILD, "a unit", count - count // 2, seed + 1)
         try:
             print("counters:", {name: value for name, value in kontor.json("status")["counters"].items() if value})
             kontor.control("host-down")

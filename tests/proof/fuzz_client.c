@@ -201,11 +201,31 @@ static void put_nest(struct fuzzer *fuzzer, const char *key)
 	kontor_write_end(fuzzer->writer);
 }
 
+/* Ids, or maps with the names of other methods' arguments: an element's own names are not told. */
+static void put_list(struct fuzzer *fuzzer, const char *key, bool ids)
+{
+	kontor_put_array(fuzzer->writer, key);
+	for (size_t left = below(fuzzer, 4); left > 0; left--) {
+		const struct method *other = &fuzzer->methods[below(fuzzer, fuzzer->methods_len)];
+		if (ids) {
+			kontor_write_uint(fuzzer->writer, chance(fuzzer, 90) ? 1 + below(fuzzer, 100) : UINT64_MAX);
+			continue;
+		}
+		kontor_write_map(fuzzer->writer);
+		for (size_t i = 0; i < other->args_len; i++)
+			put_text_value(fuzzer, other->args[i], other->types[i]);
+		kontor_write_end(fuzzer->writer);
+	}
+	kontor_write_end(fuzzer->writer);
+}
+
 static void put_argument(struct fuzzer *fuzzer, const char *key, const char *type)
 {
-	bool number = strcmp(type, "int") == 0 || strcmp(type, "id") == 0;
+	bool number = strcmp(type, "int") == 0 || strcmp(type, "id") == 0, ids = strcmp(type, "ids") == 0;
 	unsigned choice = (unsigned)below(fuzzer, 100);
-	if (choice < 80)
+	if (choice < 80 && (ids || strcmp(type, "list") == 0))
+		put_list(fuzzer, key, ids);
+	else if (choice < 80)
 		number ? put_int_value(fuzzer, key) : put_text_value(fuzzer, key, type);
 	else if (choice < 90)
 		number ? put_text_value(fuzzer, key, type) : put_int_value(fuzzer, key);

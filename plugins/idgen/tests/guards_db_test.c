@@ -389,21 +389,21 @@ static void test_forgotten_numbers_are_skipped(void **state)
 	assert_true(range.base >> 4 > UINT64_C(1) << 32);
 	unit_kill(unit);
 }
-static int open_database(void **state)
+
+static int open_database_and_folder(void **state)
 {
-	(void)state;
-	db = test_database_open();
+	open_database(state);
 	return mkdtemp(journal_folder) ? 0 : -1;
 }
 
-static int close_database(void **state)
+static int close_database_and_folder(void **state)
 {
-	(void)state;
-	db = test_database_close(db);
+	close_database(state);
 	for (const char *name = "abcd"; *name; name++)
 		unlink(journal_path((char[]){*name, '\0'}));
 	return rmdir(journal_folder);
 }
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -427,5 +427,5 @@ int main(void)
 		cmocka_unit_test_setup(test_numbers_are_dense_and_never_given_twice, fresh_tables),
 		cmocka_unit_test_setup(test_forgotten_numbers_are_skipped, fresh_tables),
 	};
-	return cmocka_run_group_tests(tests, open_database, close_database);
+	return cmocka_run_group_tests(tests, open_database_and_folder, close_database_and_folder);
 }

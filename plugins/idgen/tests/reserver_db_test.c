@@ -403,19 +403,7 @@ static void test_namespaces_come_from_the_database(void **state)
 			    "billing-item, default, file, job, payout");
 	unit_kill(unit);
 }
-static int open_database(void **state)
-{
-	(void)state;
-	db = test_database_open();
-	return 0;
-}
 
-static int close_database(void **state)
-{
-	(void)state;
-	db = test_database_close(db);
-	return 0;
-}
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

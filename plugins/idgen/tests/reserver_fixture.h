@@ -58,6 +58,20 @@ static inline int64_t sql_int(const char *statement)
 	return value;
 }
 
+static inline int open_database(void **state)
+{
+	(void)state;
+	db = test_database_open();
+	return 0;
+}
+
+static inline int close_database(void **state)
+{
+	(void)state;
+	db = test_database_close(db);
+	return 0;
+}
+
 static inline int fresh_tables(void **state)
 {
 	(void)state;
@@ -153,6 +167,7 @@ static inline struct allocator_state look(struct unit *unit)
 		state.current.slot = 0;
 	return state;
 }
+
 /* Brings the unit's window close to its end, so that the next step reserves. */
 static inline void make_renewal_due(struct unit *unit)
 {

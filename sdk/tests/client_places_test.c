@@ -106,7 +106,7 @@ static void take(struct unit *unit, void *router)
 	answer(unit, router, &in);
 }
 
-static void *run(void *arg)
+static void *peer_run(void *arg)
 {
 	struct unit *unit = arg;
 	void *router = zmq_socket(unit->context, ZMQ_ROUTER);
@@ -134,7 +134,7 @@ static void start(int which)
 	unit->instance = ++instances;
 	unit->context = zmq_ctx_new();
 	unit->up = true;
-	assert_int_equal(pthread_create(&unit->thread, NULL, run, unit), 0);
+	assert_int_equal(pthread_create(&unit->thread, NULL, peer_run, unit), 0);
 	while (!unit->bound)
 		usleep(1000);
 }
@@ -252,7 +252,7 @@ static void test_the_nearest_comes_first(void **state)
 	snprintf(units[1].endpoint, sizeof(units[1].endpoint), "%s", near);
 	units[1].context = context;
 	units[1].up = true;
-	assert_int_equal(pthread_create(&units[1].thread, NULL, run, &units[1]), 0);
+	assert_int_equal(pthread_create(&units[1].thread, NULL, peer_run, &units[1]), 0);
 	set_routes(0, 2);
 	for (int i = 0; i < 50; i++)
 		assert_int_equal(call(5000, NULL), 1);

@@ -189,10 +189,10 @@ void units_find_again(const struct unit_answers *units, struct unit_answers *ret
 /* ---- asking ---- */
 
 struct question {
-	const struct cli *cli;
 	const char *method;
 	uint32_t timeout_ms;
 	struct unit_answer *unit;
+	kontor_client *client; /* NULL: it could not be made */
 	pthread_t thread;
 	bool asked;
 };
@@ -201,38 +201,44 @@ static void *ask(void *arg)
 {
 	const struct question *question = arg;
 	struct unit_answer *unit = question->unit;
-	kontor_client *client = NULL;
 	kontor_body *reply = NULL;
-	const struct kontor_client_options options = {.endpoint = unit->endpoint,
-						      .server_key = unit->server_key ? unit->server_key
-										     : question->cli->server_key,
-						      .key_file = question->cli->key_file,
-						      .caller = question->cli->user};
 	/* Patience 1: who is not there now is told as he is. */
 	const struct kontor_call_options call = {.timeout_ms = question->timeout_ms, .patience_ms = 1};
-	int rc = kontor_client_new(&options, &client, &unit->error);
-	if (!rc)
-		rc = kontor_call(client, question->method, NULL, &call, &reply, &unit->error);
-	if (!rc)
+	if (kontor_call(question->client, question->method, NULL, &call, &reply, &unit->error) == 0)
 		unit->reply = json_of("", kontor_body_map(reply));
 	kontor_body_free(reply);
-	kontor_client_free(client);
 	return NULL;
+}
+
+/* The clients are made and freed by the calling thread alone: libzmq 4.3.4 starts and ends libpgm with its contexts,
+ * and that does so for one thread at a time only. */
+static void begin(struct question *question, const struct cli *cli)
+{
+	struct unit_answer *unit = question->unit;
+	const struct kontor_client_options options = {.endpoint = unit->endpoint,
+						      .server_key =
+							      unit->server_key ? unit->server_key : cli->server_key,
+						      .key_file = cli->key_file,
+						      .caller = cli->user};
+	if (kontor_client_new(&options, &question->client, &unit->error))
+		return;
+	question->asked = pthread_create(&question->thread, NULL, ask, question) == 0;
+	if (!question->asked)
+		kontor_fail(&unit->error, KONTOR_E_INTERNAL, "it was not asked: no thread");
 }
 
 void units_ask(const struct cli *cli, struct unit_answers *units, const char *method, uint32_t timeout_ms)
 {
 	struct question *questions = calloc(units->len, sizeof(*questions));
 	for (size_t i = 0; questions && i < units->len; i++) {
-		questions[i] = (struct question){cli, method, timeout_ms, &units->all[i], .asked = true};
-		if (pthread_create(&questions[i].thread, NULL, ask, &questions[i])) {
-			questions[i].asked = false;
-			kontor_fail(&units->all[i].error, KONTOR_E_INTERNAL, "it was not asked: no thread");
-		}
+		questions[i] = (struct question){.method = method, .timeout_ms = timeout_ms, .unit = &units->all[i]};
+		begin(&questions[i], cli);
 	}
 	for (size_t i = 0; questions && i < units->len; i++)
 		if (questions[i].asked)
 			pthread_join(questions[i].thread, NULL);
+	for (size_t i = 0; questions && i < units->len; i++)
+		kontor_client_free(questions[i].client);
 	free(questions);
 }
 

@@ -47,9 +47,10 @@ class ProbeUnit:
         try:
             subprocess.run(self.command("--migrate"), check=True, stdout=subprocess.DEVNULL, timeout=120)
             with open(self.folder / "log", "ab") as log:
+                before = self.log().count("unit is ready")          # it may have run before
                 self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stderr=log)
             until = time.monotonic() + 60
-            while "unit is ready" not in self.log():
+            while self.log().count("unit is ready") == before:
                 if self.process.poll() is not None or time.monotonic() > until:
                     raise RuntimeError(f"the unit is not ready:\n{self.log()}")
                 time.sleep(0.01)

@@ -71,7 +71,8 @@ static int begin(void **state)
 	sql("DELETE FROM billing_item");
 	sql("DELETE FROM claim");
 	sql("DELETE FROM shop_rule");
-	fill_window();
+	sql("INSERT INTO billing_item SELECT * FROM window_items"); /* 20 times faster than one by one */
+	sql("INSERT INTO carry SELECT * FROM window_carries");
 	sql("INSERT INTO run (run_id, region, window_no, kind, state, job_id, user, created_ms, unique_window) "
 	    "VALUES (900, 'SG', 202645, 'auto', 'running', 1, 'alice', 0, 'SG202645')");
 	assert_int_equal(run_by_id(conn, RUN_ID, &run, &err), 0);
@@ -143,7 +144,7 @@ static void create_expected(void)
 	    "IF(currency = 'TWD', 100, 1) unit, 0 net FROM ("
 	    "SELECT shop_user_id, currency, 1 n, amount_minor gross, 0 carry FROM billing_item i "
 	    "WHERE region = 'SG' AND window_no = 202645 AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.region = 'SG' "
-	    "AND c.billing_item_id = i.billing_item_id) "
+	    "AND c.window_no = 202645 AND c.shop_user_id = i.shop_user_id AND c.billing_item_id = i.billing_item_id) "
 	    "UNION ALL SELECT shop_user_id, currency, 0, 0, amount_minor FROM carry "
 	    "WHERE region = 'SG' AND to_run = 0) facts GROUP BY shop_user_id, currency");
 	sql("UPDATE expected SET net = IF(due > 0, due - due % unit, 0)");
@@ -291,8 +292,10 @@ static void assert_balanced(void)
 static void test_commission_is_taken_once_per_payout_of_orders_and_refunds(void **state)
 {
 	(void)state;
+	sql("START TRANSACTION");
 	for (uint64_t shop = 1; shop <= 1201; shop += 3)
 		insert_rule(shop, "commission_percent", "", 23457, INT64_MIN, 0, 1); /* 2.3457 % */
+	sql("COMMIT");
 	insert_rule(100, "commission_percent", "JPY", 0, INT64_MIN, 0, 1);
 	run_with_rules(1);
 	sql("CREATE OR REPLACE TEMPORARY TABLE fee ENGINE=InnoDB AS SELECT shop_user_id, currency, "
@@ -606,6 +609,9 @@ static int open_all(void **state)
 		sql(settlement_schema[i].sql);
 	struct kontor_host_options options = {.db = db, .unit = "test", .currencies = currencies, .currencies_len = 4};
 	host = kontor_host_new(&options);
+	fill_window();
+	sql("CREATE TABLE window_items AS SELECT * FROM billing_item");
+	sql("CREATE TABLE window_carries AS SELECT * FROM carry");
 	return host ? 0 : -1;
 }
 

@@ -17,7 +17,7 @@ class Verdicts(unittest.TestCase):
                 self.assertEqual(rig.run(seed, sizes=(60, 500, 200, 20), big=12_000)[:10], [])
             self.assertEqual({verdict for verdict, count in rig.counts.items() if count > 20},
                              {"ok", "late", "bad_row", "duplicate_in_file", "already_exists", "conflict", "unchanged",
-                              "needs_approval"})
+                              "needs_approval", "not_found", "other_shop", "already_settled", "held"})
 
 
 if __name__ == "__main__":

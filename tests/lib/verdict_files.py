@@ -203,10 +203,9 @@ class PayeeFacts:
 # ---- rules of shops
 
 class RuleFacts:
-    def __init__(self, world, rng):
-        del world
+    def __init__(self, sellers, rng):
         self.rng = rng
-        self.shops = [rng.randrange(1, 10 ** 12) for _ in range(40)] * 50 + [rng.randrange(1, 10 ** 12) for _ in range(3000)]
+        self.shops = sellers * 30 + [rng.randrange(1, 10 ** 12) for _ in range(40)] * 30 + [rng.randrange(1, 10 ** 12) for _ in range(3000)]
 
     def fields(self):
         rng = self.rng
@@ -219,4 +218,33 @@ class RuleFacts:
         if rng.random() < 0.04:
             column = rng.choice(sorted(BAD_RULE_FIELDS))
             fields[column] = rng.choice(BAD_RULE_FIELDS[column])
+        return fields
+
+
+# ---- items that are settled by hand
+
+class ManualFacts:
+    def __init__(self, world, rng):
+        self.world, self.rng = world, rng
+
+    def fields(self):
+        rng = self.rng
+        known = [identity for identity in self.world.items.stored if identity[0] == "id"] or [("id", 1, 1)]
+        _, shop, item = rng.choice(known)
+        fields = {"shop_user_id": str(shop), "billing_item_id": str(item)}
+        stored = self.world.items.stored.get(("id", shop, item))
+        if stored and rng.random() < 0.5:
+            fields["amount"] = amount_text(stored[3], stored[4], rng) if rng.random() < 0.9 else rng.choice(("1", "0.01", "2.5"))
+        if stored and rng.random() < 0.5:
+            fields["currency"] = stored[4] if rng.random() < 0.9 else "BRL"
+            if fields["currency"] == "BRL":
+                fields.pop("amount", None)
+        chance = rng.random()
+        if chance < 0.1:
+            fields["shop_user_id"] = str(rng.choice(known)[1])
+        elif chance < 0.15:
+            fields["billing_item_id"] = str(rng.randrange(10 ** 13, 10 ** 14))
+        elif chance < 0.2:
+            column = rng.choice(("shop_user_id", "billing_item_id", "currency"))
+            fields[column] = rng.choice(BAD_ITEM_FIELDS[column][1:])
         return fields

@@ -11,7 +11,8 @@ EXPONENT = {"SGD": 2, "MYR": 2, "THB": 2, "TWD": 2, "BRL": 2, "USD": 2, "EUR": 2
 ID_LIMIT, AMOUNT_LIMIT = 2 ** 63, 10 ** 16
 FUTURE_MS = 24 * 3600 * 1000
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
-REJECTED = {"bad_row", "duplicate_in_file", "already_exists", "conflict"}
+REJECTED = {"bad_row", "duplicate_in_file", "already_exists", "conflict", "not_found", "other_shop", "already_claimed",
+            "already_settled", "held"}
 
 # Total lengths of the countries' IBANs that the files use.
 IBAN_LENGTH = {"DE": 22, "FR": 27, "NO": 15}
@@ -256,6 +257,72 @@ class ShopRules:
 
     def needs_approval(self, rows):
         return False
+
+
+    def held(self, shop, currency, now_ms):
+        """A rule for the currency overrules one for all of them."""
+        held = False
+        for key in ((shop, "hold", ""), (shop, "hold", currency)):
+            for begin, end, number in self.versions[key]:
+                if begin <= now_ms < end:
+                    held = number
+        return held
+
+
+class ManualSettlement:
+    kind = "manual-settlement"
+    columns = ("shop_user_id", "billing_item_id")
+    optional = ("amount", "currency")
+    amount_verdicts = ("ok",)                                       # others may name what the file says or what is stored
+
+    def __init__(self, items, rules):
+        self.items, self.rules = items, rules
+        self.settled = set()
+
+    def read(self, fields):
+        identity = ("id", parse_id(fields["shop_user_id"]), parse_id(fields["billing_item_id"]))
+        amount, currency = fields.get("amount", ""), fields.get("currency", "")
+        if currency and currency not in EXPONENT:
+            raise Bad(currency)
+        if amount and not re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", amount, re.ASCII):
+            raise Bad(amount)
+        if amount and currency:
+            parse_amount(amount, currency)
+        return identity, (amount, currency), None
+
+    def differs(self, row, item):
+        """Whether the amount or the currency that the row names is another one than the item's."""
+        amount, currency = row.facts
+        if currency and currency != item[4]:
+            return True
+        try:
+            return bool(amount) and parse_amount(amount, item[4]) != item[3]
+        except Bad:                                                 # no amount in the item's currency
+            return True
+
+    def judge_groups(self, groups):
+        ids = {identity[2] for identity in self.items.stored if identity[0] == "id"}
+        for identity, group in groups.items():
+            group.sort(key=lambda row: row.line)
+            for row in group[1:]:
+                row.verdict = "duplicate_in_file"
+            row, item = group[0], self.items.stored.get(identity)
+            if item is None:
+                row.verdict = "other_shop" if identity[2] in ids else "not_found"
+            elif identity in self.settled:
+                row.verdict = "already_settled"
+            elif self.rules.held(identity[1], item[4], self.now_ms):
+                row.verdict = "held"
+            elif self.differs(row, item):
+                row.verdict = "conflict"
+            else:
+                row.verdict, row.amount = "ok", (item[4], item[3])
+
+    def commit(self, rows):
+        self.settled.update(row.identity for row in rows if row.verdict == "ok")
+
+    def needs_approval(self, rows):
+        return any(row.verdict == "ok" for row in rows)
 
 
 def judge(world, rows):

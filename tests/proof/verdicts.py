@@ -26,6 +26,7 @@ def main():
                 for _ in range(min(REGIONS, seeds - done)):
                     wrong = rig.run(first + done, sizes=(50, 400, 1200, 300, 700, 20), big=25_000)
                     done += 1
+                    print(f"  seed {first + done - 1}: {rig.files:,} files, {rig.rows:,} rows of this instance", flush=True)
                     if wrong:
                         break
             finally:
@@ -33,7 +34,7 @@ def main():
         files, rows, typed_again = files + rig.files, rows + rig.rows, typed_again + rig.typed_again
         for verdict, count in rig.counts.items():
             counts[verdict] = counts.get(verdict, 0) + count
-        print(f"  {done} seeds, {files:,} files, {rows:,} rows", flush=True)
+    print(f"{done} seeds, {files:,} files, {rows:,} rows")
     print("verdicts:", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(counts.items())))
     print(f"commands that had to be typed again: {len(typed_again)}", *typed_again[:3], sep="\n  ")
     if wrong:

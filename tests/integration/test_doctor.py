@@ -76,7 +76,8 @@ class Healthy(unittest.TestCase):
         with unit:
             # no --plugins: in a build folder they are found
             done = subprocess.run([BUILD / "bin/kontor", "--conf", conf, "--runtime", unit.folder / "run", "doctor"],
-                                  env={"PATH": os.environ["PATH"], "LD_PRELOAD": preloads(BUILD / "tests/clock_kept.so")},
+                                  env={**{name: value for name, value in os.environ.items() if not name.startswith("KONTOR_")},
+                                       "LD_PRELOAD": preloads(BUILD / "tests/clock_kept.so")},
                                   stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=120)
         self.assertEqual((done.returncode, done.stdout), (0, "nothing was found\n"), done.stderr)
 

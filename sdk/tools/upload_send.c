@@ -122,12 +122,13 @@ static int go_to(struct sending *s, uint64_t offset)
 /* Where the unit wants to go on after a piece: behind it, unless an acknowledgement was lost. */
 static int check_next(struct sending *s, uint64_t offset, size_t size, uint64_t next)
 {
-	if (next == offset + size)
+	uint64_t sent = offset + size;
+	if (next == sent)
 		return EXIT_DONE;
 	if (next > offset && !source_is_stream(s->source))
 		return source_seek(s->source, next);
 	complain("upload %llu: the unit goes on at byte %llu, although it had acknowledged %llu",
-		 (unsigned long long)s->upload_id, (unsigned long long)next, (unsigned long long)(offset + size));
+		 (unsigned long long)s->upload_id, (unsigned long long)next, (unsigned long long)sent);
 	return EXIT_REFUSED;
 }
 

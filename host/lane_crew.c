@@ -13,7 +13,7 @@
 #include "kontor/time.h"
 #include "lanes.h"
 
-#define IDLE_WAIT_MS 500   /* another process may have submitted a job, and cannot wake us */
+#define FULL_WAIT_MS 20    /* other threads have all that the lane may have */
 #define FAULT_WAIT_MS 1000 /* after the database failed */
 #define FAULT_LOG_MS 30000 /* one line about it that often */
 #define UPLOAD_PREFIX "upload."
@@ -62,8 +62,18 @@ static int make_runner(const struct lane_crew *crew, kontor_job_runner **ret_run
 		.owner = crew->unit->owner,
 		.instance = crew->unit->instance,
 		.lease_ms = LEASE_MS,
+		.sessions = crew->lane->sessions,
 	};
 	return kontor_job_runner_new(&options, ret_runner, err);
+}
+
+/* While threads of an earlier crew still have steps in hand, the lane has no more threads at work than it may. */
+static bool begin_work(struct lane *lane)
+{
+	if (++lane->busy <= lane->threads)
+		return true;
+	lane->busy--;
+	return false;
 }
 
 static void run_steps(const struct lane_crew *crew, kontor_job_runner *runner)
@@ -72,8 +82,11 @@ static void run_steps(const struct lane_crew *crew, kontor_job_runner *runner)
 	int64_t logged_ms = 0;
 	while (!crew->ended && !kontor_host_draining(crew->unit->host)) {
 		struct kontor_error err = KONTOR_ERROR_INIT;
+		if (!begin_work(lane)) {
+			kontor_job_lane_wait(lane->name, FULL_WAIT_MS);
+			continue;
+		}
 		crash_working_on(NULL, lane->name, 0);
-		lane->busy++;
 		int rc = kontor_job_runner_step(runner, &err);
 		lane->busy--;
 		if (rc > 0) {
@@ -88,18 +101,8 @@ static void run_steps(const struct lane_crew *crew, kontor_job_runner *runner)
 				logged_ms = kontor_monotonic_ms();
 			}
 		}
-		kontor_job_lane_wait(lane->name, rc < 0 ? FAULT_WAIT_MS : IDLE_WAIT_MS);
+		kontor_job_lane_wait(lane->name, rc < 0 ? FAULT_WAIT_MS : lane->poll_ms);
 	}
-}
-
-static void report_start(struct lane_crew *crew, const struct kontor_error *failure)
-{
-	pthread_mutex_lock(&crew->lock);
-	if (failure && !crew->failure.code)
-		crew->failure = *failure;
-	crew->reported++;
-	pthread_cond_signal(&crew->started);
-	pthread_mutex_unlock(&crew->lock);
 }
 
 static void *lane_main(void *arg)
@@ -110,7 +113,7 @@ static void *lane_main(void *arg)
 	int rc = make_runner(crew, &runner, &err);
 	if (!rc)
 		rc = start_plugins(crew, &err);
-	report_start(crew, rc ? &err : NULL);
+	start_barrier_report(&crew->started, rc ? &err : NULL);
 	if (!rc) {
 		run_steps(crew, runner);
 		stop_plugins(crew, crew->kinds_len);
@@ -179,8 +182,7 @@ int lane_crew_new(struct unit *unit, struct lane *lane, struct lane_crew **ret_c
 	*ret_crew = NULL;
 	if (!crew)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for lanes");
-	pthread_mutex_init(&crew->lock, NULL);
-	pthread_cond_init(&crew->started, NULL);
+	start_barrier_init(&crew->started);
 	crew->unit = unit;
 	crew->lane = lane;
 	if (!make_room(crew)) {
@@ -211,12 +213,7 @@ int lane_crew_start(struct lane_crew *crew, struct kontor_error *err)
 
 int lane_crew_await(struct lane_crew *crew, struct kontor_error *err)
 {
-	pthread_mutex_lock(&crew->lock);
-	while (crew->reported < crew->running)
-		pthread_cond_wait(&crew->started, &crew->lock);
-	struct kontor_error failure = crew->failure;
-	pthread_mutex_unlock(&crew->lock);
-	return failure.code ? kontor_fail(err, failure.code, "%s", failure.message) : 0;
+	return start_barrier_await(&crew->started, crew->running, err);
 }
 
 void lane_crew_end(struct lane_crew *crew)
@@ -247,8 +244,7 @@ struct lane_crew *lane_crew_free(struct lane_crew *crew)
 	free(crew->contexts);
 	free(crew->context_names);
 	free(crew->threads);
-	pthread_cond_destroy(&crew->started);
-	pthread_mutex_destroy(&crew->lock);
+	start_barrier_destroy(&crew->started);
 	free(crew);
 	return NULL;
 }

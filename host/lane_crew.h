@@ -8,11 +8,14 @@
 #include <pthread.h>
 
 #include "job_runner.h"
+#include "start_barrier.h"
 #include "unit.h"
 
 struct lane {
 	const char *name;
-	int64_t threads;
+	int64_t threads, connections;
+	unsigned poll_ms;
+	struct kontor_session_quota *sessions; /* of all its threads together */
 	_Atomic unsigned busy;
 	struct lane_crew *crew; /* NULL: no plugin has a kind for it */
 };
@@ -27,11 +30,9 @@ struct lane_crew {
 	struct kontor_upload_context *contexts; /* of its upload kinds */
 	char (*context_names)[64];
 	size_t contexts_len;
-	pthread_mutex_t lock;
-	pthread_cond_t started;
+	struct start_barrier started;
 	pthread_t *threads;
-	unsigned running, reported;
-	struct kontor_error failure; /* of the first worker_start that failed */
+	unsigned running;
 	_Atomic bool ended;
 	_Atomic unsigned working;
 };

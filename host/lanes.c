@@ -99,11 +99,17 @@ int lanes_start(struct unit *unit, struct kontor_error *err)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for lanes");
 	pthread_mutex_init(&lanes->lock, NULL);
 	const struct unit_config *config = unit->config;
-	for (size_t i = 0; i < LANES; i++) {
-		lanes->all[i].name = config->lanes[i].name;
-		lanes->all[i].threads = config->lanes[i].threads;
-	}
 	unit->lanes = lanes;
+	for (size_t i = 0; i < LANES; i++) {
+		struct lane *lane = &lanes->all[i];
+		lane->name = config->lanes[i].name;
+		lane->threads = config->lanes[i].threads;
+		lane->connections = config->lanes[i].connections;
+		lane->poll_ms = (unsigned)config->lanes[i].poll_ms;
+		lane->sessions = kontor_session_quota_new(lane->name, (unsigned)(lane->connections - lane->threads));
+		if (!lane->sessions)
+			return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for lanes");
+	}
 	return lanes_change(unit, err);
 }
 
@@ -165,8 +171,10 @@ void lanes_free(struct unit *unit)
 	if (!lanes)
 		return;
 	unit->lanes = NULL;
-	for (size_t i = 0; i < LANES; i++)
+	for (size_t i = 0; i < LANES; i++) {
 		lane_crew_free(lanes->all[i].crew);
+		kontor_session_quota_free(lanes->all[i].sessions);
+	}
 	pthread_mutex_destroy(&lanes->lock);
 	free(lanes);
 }
@@ -183,6 +191,7 @@ void lanes_put(const struct unit *unit, kontor_writer *w)
 		kontor_write_map(w);
 		kontor_put_string(w, "lane", lane->name);
 		kontor_put_int(w, "threads", lane->threads);
+		kontor_put_int(w, "connections", lane->connections);
 		kontor_put_uint(w, "busy", lane->busy);
 		kontor_put_array(w, "kinds");
 		for (size_t k = 0; k < lane->crew->kinds_len; k++)

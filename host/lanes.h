@@ -29,7 +29,7 @@ void lanes_free(struct unit *unit);
 
 /* ---- in the front ---- */
 
-/* Array of {lane, threads, busy, kinds} under "lanes". The unit is ready, or was. */
+/* Array of {lane, threads, connections, busy, kinds} under "lanes". The unit is ready, or was. */
 void lanes_put(const struct unit *unit, kontor_writer *w);
 
 #endif

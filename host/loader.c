@@ -90,14 +90,6 @@ static int copy_tables(const char *file, const struct kontor_plugin *theirs, str
 	return copying.rc;
 }
 
-static bool known_lane(const char *lane)
-{
-	for (size_t i = 0; lane && i < LANES; i++)
-		if (strcmp(lane_names[i], lane) == 0)
-			return true;
-	return false;
-}
-
 /* By this argument, and by nothing else, a caller finds the datacenter that a method must be called in. */
 static int check_region(const char *file, const struct kontor_method *method, struct kontor_error *err)
 {
@@ -148,7 +140,7 @@ static int check_kinds(const char *file, const struct kontor_plugin *api, struct
 		if (!kind->name || strncmp(kind->name, api->name, name_length) != 0 || kind->name[name_length] != '.')
 			return kontor_fail(err, KONTOR_E_UNAVAILABLE, "%s: job kind '%s' must be named '%s.VERB'", file,
 					   kind->name ? kind->name : "", api->name);
-		if (!known_lane(kind->lane))
+		if (!lane_known(kind->lane))
 			return kontor_fail(
 				err, KONTOR_E_UNAVAILABLE,
 				"%s: job kind %s is for lane '%s'; there are interactive, upload, settle, file, "

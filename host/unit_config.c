@@ -9,7 +9,6 @@
 
 #include "accounts.h"
 #include "fault_filter.h"
-#include "kontor/job.h"
 #include "kontor/log.h"
 #include "loader.h"
 
@@ -117,12 +116,6 @@ static const struct kontor_conf_row profile_rows[] = {
 };
 static const struct config_table profile_table = TABLE(profile_rows);
 
-static const struct kontor_conf_row lane_rows[] = {
-	{"threads", KONTOR_CONF_INT, offsetof(struct lane_entry, threads), "2", 1, 64, NULL,
-	 "threads, each with a database session", false},
-};
-static const struct config_table lane_table = TABLE(lane_rows);
-
 static const struct kontor_conf_row plugin_rows[] = {
 	{"workers", KONTOR_CONF_INT, offsetof(struct plugin_options, workers), "4", 1, 64, NULL,
 	 "threads that run its methods", false},
@@ -138,9 +131,6 @@ static const struct kontor_conf_row plugin_rows[] = {
 	 true},
 };
 const struct config_table plugin_table = TABLE(plugin_rows);
-
-const char *const lane_names[LANES] = {KONTOR_LANE_INTERACTIVE, KONTOR_LANE_UPLOAD, KONTOR_LANE_SETTLE,
-				       KONTOR_LANE_FILE, KONTOR_LANE_REPORT};
 
 static size_t count(const char *const *list)
 {
@@ -303,24 +293,6 @@ static void read_users(struct unit_config *unit)
 	}
 }
 
-static void read_lanes(struct unit_config *unit)
-{
-	for (size_t i = 0; i < LANES; i++) {
-		unit->lanes[i].name = lane_names[i];
-		config_fill_block(unit->config, "lane", lane_names[i], &lane_table, &unit->lanes[i]);
-	}
-	for (const char **title = config_titles(unit->config, "lane"); *title; title++) {
-		bool known = false;
-		for (size_t i = 0; i < LANES; i++)
-			known |= strcmp(lane_names[i], *title) == 0;
-		const char *nearest = known ? NULL : kontor_text_nearest(kontor_text_of(*title), lane_names, LANES);
-		if (!known)
-			CONFIG_PROBLEM_AT(unit->config, "lane", *title, "", "unknown lane \"%s\"%s%s%s", *title,
-					  nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-					  nearest ? "\"?" : "");
-	}
-}
-
 static bool is_loopback_host(const char *host)
 {
 	return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
@@ -442,7 +414,7 @@ struct unit_config *unit_config_read(const struct args *args)
 	read_users(unit);
 	unit_config_read_keys(unit, args->conf_folder);
 	datacenter_read_services(config, &unit->here);
-	read_lanes(unit);
+	lane_config_read(unit);
 	read_profiles(unit);
 	fault_config_read(unit);
 	unit_config_judge(unit, args->conf_folder, datacenters);
@@ -538,7 +510,7 @@ void unit_config_dump(const struct unit_config *unit, FILE *out)
 	dump_section(unit, "datacenter", &datacenter_table, out);
 	dump_section(unit, "service", &service_table, out);
 	for (size_t i = 0; i < LANES; i++)
-		config_dump_block(unit->config, "lane", unit->lanes[i].name, &lane_table, 1, out);
+		config_dump_block(unit->config, "lane", unit->lanes[i].name, &unit->lanes[i].table, 1, out);
 	dump_section(unit, "currency", &currency_table, out);
 	dump_section(unit, "region", &region_table, out);
 	dump_section(unit, "user", &user_table, out);

@@ -59,9 +59,12 @@ struct fault_entry {
 struct lane_entry {
 	const char *name;
 	int64_t threads;
+	int64_t connections; /* more than threads */
+	int64_t poll_ms;
+	struct config_table table; /* its options with this lane's defaults */
 };
 
-#define LANES 5
+#define LANES 7
 extern const char *const lane_names[LANES];
 
 struct unit_config {
@@ -100,6 +103,11 @@ void unit_config_read_keys(struct unit_config *unit_config, const char *conf_fol
 /* Whose public key this is; NULL when nobody has it or it is revoked. */
 const struct user_entry *unit_config_key_user(const struct unit_config *unit_config, const char *key);
 bool unit_config_key_revoked(const struct unit_config *unit_config, const char *key);
+
+/* ---- lane_config.c ---- */
+void lane_config_read(struct unit_config *unit_config);
+bool lane_known(const char *name);
+extern const struct config_table lane_table; /* options of any lane */
 
 const struct user_entry *unit_config_user(const struct unit_config *unit_config, const char *name);
 /* Who calls over ipc with that uid; NULL: nobody. */

@@ -12,6 +12,7 @@
 #include "exchange.h"
 #include "front.h"
 #include "kontor/log.h"
+#include "start_barrier.h"
 
 #define DATABASE_RETRY_MS 500 /* advice to a caller while the database is away */
 
@@ -27,10 +28,8 @@ struct worker {
 
 /* The workers of one plugin. */
 struct crew {
-	pthread_mutex_t lock;
-	pthread_cond_t started;
-	unsigned first, len, running, reported;
-	struct kontor_error failure; /* of the first worker_start that failed */
+	struct start_barrier started;
+	unsigned first, len, running;
 	struct worker all[];
 };
 
@@ -74,16 +73,6 @@ bool worker_is_here(const struct unit *unit, unsigned worker)
 	size_t place = worker_place(worker);
 	const struct crew *crew = unit->workers ? unit->workers->crews[place] : NULL;
 	return crew && worker / PLUGINS_LIMIT - crew->first < crew->len;
-}
-
-static void report_start(struct crew *crew, const struct kontor_error *failure)
-{
-	pthread_mutex_lock(&crew->lock);
-	if (failure && !crew->failure.code)
-		crew->failure = *failure;
-	crew->reported++;
-	pthread_cond_signal(&crew->started);
-	pthread_mutex_unlock(&crew->lock);
 }
 
 static int open_socket(struct worker *worker, struct kontor_error *err)
@@ -152,7 +141,7 @@ static void *worker_main(void *arg)
 	int rc = open_socket(worker, &err);
 	if (!rc && api->worker_start && (rc = api->worker_start(worker->plugin->self, &err)))
 		kontor_fail_in(&err, "plugin %s: worker_start", api->name);
-	report_start(worker->crew, rc ? &err : NULL);
+	start_barrier_report(&worker->crew->started, rc ? &err : NULL);
 	if (!rc) {
 		work(worker);
 		if (api->worker_stop)
@@ -171,8 +160,7 @@ static struct crew *make_crew(struct unit *unit, size_t place)
 	struct crew *crew = calloc(1, sizeof(*crew) + len * sizeof(crew->all[0]));
 	if (!crew)
 		return NULL;
-	pthread_mutex_init(&crew->lock, NULL);
-	pthread_cond_init(&crew->started, NULL);
+	start_barrier_init(&crew->started);
 	crew->first = unit->workers->next;
 	crew->len = len;
 	unit->workers->next += len;
@@ -197,23 +185,13 @@ static int start_crew(struct crew *crew, struct kontor_error *err)
 		  : 0;
 }
 
-static int await_crew(struct crew *crew, struct kontor_error *err)
-{
-	pthread_mutex_lock(&crew->lock);
-	while (crew->reported < crew->running)
-		pthread_cond_wait(&crew->started, &crew->lock);
-	struct kontor_error failure = crew->failure;
-	pthread_mutex_unlock(&crew->lock);
-	return failure.code ? kontor_fail(err, failure.code, "%s", failure.message) : 0;
-}
-
 int workers_start_plugin(struct unit *unit, size_t place, struct kontor_error *err)
 {
 	struct crew *crew = make_crew(unit, place);
 	if (!crew)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for workers");
 	int rc = start_crew(crew, err);
-	int failed = await_crew(crew, rc ? NULL : err);
+	int failed = start_barrier_await(&crew->started, crew->running, rc ? NULL : err);
 	return rc ? rc : failed;
 }
 
@@ -230,7 +208,7 @@ int workers_start(struct unit *unit, struct kontor_error *err)
 	}
 	for (size_t i = 0; i < unit->plugins_len; i++) {
 		struct crew *crew = unit->workers->crews[i];
-		int failed = crew ? await_crew(crew, rc ? NULL : err) : 0;
+		int failed = crew ? start_barrier_await(&crew->started, crew->running, rc ? NULL : err) : 0;
 		rc = rc ? rc : failed;
 	}
 	return rc;
@@ -252,8 +230,7 @@ void workers_forget(struct unit *unit, size_t place)
 	if (!crew)
 		return;
 	unit->workers->crews[place] = NULL;
-	pthread_cond_destroy(&crew->started);
-	pthread_mutex_destroy(&crew->lock);
+	start_barrier_destroy(&crew->started);
 	free(crew);
 }
 

@@ -390,7 +390,7 @@ static bool session_answers(kontor_conn *conn)
 	return mysql_ping(conn->mysql) == 0;
 }
 
-int kontor_db_acquire(kontor_db *db, kontor_conn **ret_conn, struct kontor_error *err)
+static int take_session(kontor_db *db, kontor_conn **ret_conn, struct kontor_error *err)
 {
 	pthread_mutex_lock(&db->lock);
 	kontor_conn *conn = db->idle;
@@ -415,10 +415,26 @@ int kontor_db_acquire(kontor_db *db, kontor_conn **ret_conn, struct kontor_error
 	return 0;
 }
 
+int kontor_db_acquire(kontor_db *db, kontor_conn **ret_conn, struct kontor_error *err)
+{
+	struct kontor_session_quota *shared = NULL;
+	int rc = session_quota_take(&shared, err);
+	if (rc)
+		return rc;
+	rc = take_session(db, ret_conn, err);
+	if (rc)
+		session_quota_give_back(shared);
+	else
+		(*ret_conn)->shared = shared;
+	return rc;
+}
+
 void kontor_db_release(kontor_conn *conn)
 {
 	if (!conn)
 		return;
+	session_quota_give_back(conn->shared);
+	conn->shared = NULL;
 	/* Whoever left a stream or a transaction open has failed: closing the connection rolls back on the server too.
 	 */
 	if (conn->stream || conn->in_transaction || conn->lost || !conn->mysql) {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "kontor/db.h"
+#include "session_quota.h"
 
 #define STATEMENT_BUCKETS 128
 #define STATEMENT_LIMIT 256 /* prepared statements kept by a session; the server allows 16,382 in all by default */
@@ -31,6 +32,7 @@ struct kontor_conn {
 	MYSQL *mysql; /* NULL: not connected */
 	struct kontor_conn *next_idle;
 	int64_t idle_since_ms;
+	struct kontor_session_quota *shared; /* that it counts in; NULL: in none */
 
 	struct db_statement *statements[STATEMENT_BUCKETS];
 	unsigned statements_len;

@@ -151,7 +151,7 @@ static int claim_and_run(kontor_job_runner *runner, kontor_conn **conn, struct k
 	return rc ? rc : 1;
 }
 
-int kontor_job_runner_step(kontor_job_runner *runner, struct kontor_error *err)
+static int step(kontor_job_runner *runner, struct kontor_error *err)
 {
 	kontor_conn *conn = NULL;
 	int rc = kontor_db_acquire(kontor_host_db(runner->options.host), &conn, err);
@@ -164,5 +164,13 @@ int kontor_job_runner_step(kontor_job_runner *runner, struct kontor_error *err)
 	if (!rc && !kontor_host_draining(runner->options.host))
 		rc = claim_and_run(runner, &conn, err);
 	kontor_db_release(conn);
+	return rc;
+}
+
+int kontor_job_runner_step(kontor_job_runner *runner, struct kontor_error *err)
+{
+	session_quota_enter(runner->options.sessions);
+	int rc = step(runner, err);
+	session_quota_enter(NULL);
 	return rc;
 }

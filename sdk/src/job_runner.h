@@ -9,6 +9,7 @@
 
 #include "kontor/host.h"
 #include "kontor/job.h"
+#include "session_quota.h"
 
 #pragma GCC visibility push(default)
 
@@ -26,9 +27,10 @@ struct kontor_job_runner_options {
 	const char *lane;
 	const struct kontor_job_registration *kinds; /* of this lane, from the plugins of this unit */
 	size_t kinds_len;
-	const char *owner; /* "unit@machine" */
-	uint64_t instance; /* random, drawn at start of the process */
-	uint32_t lease_ms; /* 15,000 */
+	const char *owner;                     /* "unit@machine" */
+	uint64_t instance;                     /* random, drawn at start of the process */
+	uint32_t lease_ms;                     /* 15,000 */
+	struct kontor_session_quota *sessions; /* that its steps may hold; borrowed. NULL: any number */
 };
 
 int kontor_job_runner_new(const struct kontor_job_runner_options *options, kontor_job_runner **ret_runner,

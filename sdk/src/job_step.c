@@ -101,13 +101,13 @@ const msgpack_object *kontor_chunk_checkpoint_of(const kontor_chunk *chunk)
 }
 
 /* Reads, on a session of its own because the step's may be busy, whether the job is still where this step believes. A
- * database that does not answer is no reason to stop: the step will notice by itself. */
+ * database that does not answer is no reason to stop, nor that there is no session: the step will notice by itself. */
 static bool job_has_moved(const kontor_job *job)
 {
 	kontor_conn *conn = NULL;
 	kontor_rows *rows = NULL;
 	bool moved = false;
-	if (kontor_db_acquire(kontor_host_db(job->host), &conn, NULL))
+	if (!session_quota_has_room() || kontor_db_acquire(kontor_host_db(job->host), &conn, NULL))
 		return false;
 	if (!kontor_db_query(conn, KONTOR_READ_ALL, SQL_JOB_STANDS, KONTOR_PARAMS(P_UINT(job->lease.job_id)), &rows,
 			     NULL) &&

@@ -104,6 +104,48 @@ static void test_several_threads_share_the_chunks_of_one_job(void **state)
 	assert_int_equal(query_int("SELECT COUNT(*) FROM finished WHERE total = 1000"), 1);
 }
 
+static int take_a_second_session(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
+{
+	kontor_conn *second = NULL;
+	int rc = kontor_db_acquire(db, &second, e);
+	if (rc)
+		return rc;
+	int held = ++s->flag;
+	if (held > s->phase)
+		s->phase = held;
+	sleep_us(3000);
+	s->flag--;
+	kontor_db_release(second);
+	return plain_chunk(s, job, chunk, e);
+}
+
+static void test_the_threads_of_a_lane_hold_no_more_sessions_than_it_may_have(void **state)
+{
+	(void)state;
+	enum { THREADS = 4, SHARED = 2 };
+	struct kontor_session_quota *sessions = kontor_session_quota_new(LANE, SHARED);
+	assert_non_null(sessions);
+	script.chunks = 60;
+	script.chunk = take_a_second_session;
+	submit(1, NULL);
+	kontor_job_runner *runners[THREADS];
+	pthread_t threads[THREADS];
+	for (int i = 0; i < THREADS; i++) {
+		runners[i] = new_runner_of(&(struct kontor_job_runner_options){
+			.owner = "u@m", .instance = 1, .lease_ms = 15000, .sessions = sessions});
+		pthread_create(&threads[i], NULL, runner_thread, runners[i]);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		kontor_job_runner_free(runners[i]);
+	}
+	assert_state(1, "done");
+	assert_int_equal(script.chunk_runs,
+			 60); /* those that had to wait for a session did so, and none was put back */
+	assert_in_range(script.phase, 1, SHARED);
+	kontor_session_quota_free(sessions);
+}
+
 static void test_older_jobs_go_first_and_foreign_kinds_are_left_alone(void **state)
 {
 	(void)state;
@@ -551,6 +593,7 @@ int main(void)
 		test(test_a_job_runs_from_plan_to_finish),
 		test(test_a_job_without_chunks_goes_straight_to_finish),
 		test(test_several_threads_share_the_chunks_of_one_job),
+		test(test_the_threads_of_a_lane_hold_no_more_sessions_than_it_may_have),
 		test(test_older_jobs_go_first_and_foreign_kinds_are_left_alone),
 		test(test_a_unique_key_is_free_again_when_its_job_has_ended),
 		test(test_a_final_failure_is_undone_and_can_be_retried),

@@ -215,18 +215,21 @@ static void reset_script(void)
 
 /* ---- running ---- */
 
+static kontor_job_runner *new_runner_of(struct kontor_job_runner_options *options)
+{
+	options->host = host;
+	options->lane = LANE;
+	options->kinds = KINDS;
+	options->kinds_len = sizeof(KINDS) / sizeof(KINDS[0]);
+	kontor_job_runner *runner = NULL;
+	ok(kontor_job_runner_new(options, &runner, &err));
+	return runner;
+}
+
 static kontor_job_runner *new_runner(const char *owner, uint64_t instance, uint32_t lease_ms)
 {
-	struct kontor_job_runner_options options = {.host = host,
-						    .lane = LANE,
-						    .kinds = KINDS,
-						    .kinds_len = sizeof(KINDS) / sizeof(KINDS[0]),
-						    .owner = owner,
-						    .instance = instance,
-						    .lease_ms = lease_ms};
-	kontor_job_runner *runner = NULL;
-	ok(kontor_job_runner_new(&options, &runner, &err));
-	return runner;
+	return new_runner_of(
+		&(struct kontor_job_runner_options){.owner = owner, .instance = instance, .lease_ms = lease_ms});
 }
 
 static int tx_submit(kontor_conn *tx, void *arg, struct kontor_error *e)

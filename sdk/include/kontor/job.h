@@ -32,6 +32,8 @@ typedef struct kontor_chunk kontor_chunk; /* the chunk that this thread works on
 #define KONTOR_LANE_SETTLE "settle"
 #define KONTOR_LANE_FILE "file"
 #define KONTOR_LANE_REPORT "report"
+#define KONTOR_LANE_COMPARE "compare"
+#define KONTOR_LANE_REVIEW "review"
 
 struct kontor_job_kind {
 	const char *name; /* "payout.run": plugin, dot, verb */

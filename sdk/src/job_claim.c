@@ -17,6 +17,7 @@
 struct job_candidate {
 	uint64_t job_id, epoch;
 	enum job_stage stage;
+	char user[JOB_USER_SIZE];
 };
 
 struct chunk_candidate {
@@ -26,11 +27,12 @@ struct chunk_candidate {
 
 /* ---- finding ---- */
 
-static int find_jobs(kontor_job_runner *runner, kontor_conn *conn, struct job_candidate *ret, size_t *ret_len,
-		     struct kontor_error *err)
+static int find_jobs(kontor_job_runner *runner, kontor_conn *conn, const char *sql, struct job_candidate *ret,
+		     size_t *ret_len, struct kontor_error *err)
 {
 	kontor_rows *rows = NULL;
-	int rc = kontor_db_query(conn, KONTOR_READ_ALL, runner->sql_find, runner->find_params, &rows, err);
+	runner->find_params[1] = P_STRING(runner->served_user);
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, sql, runner->find_params, &rows, err);
 	if (rc)
 		return rc;
 	size_t len = 0;
@@ -38,6 +40,7 @@ static int find_jobs(kontor_job_runner *runner, kontor_conn *conn, struct job_ca
 		struct job_candidate *candidate = &ret[len];
 		candidate->job_id = kontor_rows_uint(rows, 0);
 		candidate->epoch = kontor_rows_uint(rows, 2);
+		snprintf(candidate->user, sizeof(candidate->user), "%s", kontor_rows_string(rows, 3));
 		if (job_stage_parse(kontor_rows_string(rows, 1), &candidate->stage))
 			len++;
 	}
@@ -248,15 +251,27 @@ void job_unload(kontor_job *job)
 	job->chunk.checkpoint = kontor_body_free(job->chunk.checkpoint);
 }
 
-int job_claim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error *err)
+static int claim_of(kontor_job_runner *runner, kontor_conn *conn, const char *sql, struct kontor_error *err)
 {
 	struct job_candidate candidates[JOB_CANDIDATES];
 	size_t len = 0;
-	int rc = find_jobs(runner, conn, candidates, &len, err);
+	int rc = find_jobs(runner, conn, sql, candidates, &len, err);
+	for (size_t i = 0; rc == 0 && i < len; i++) {
+		rc = claim_any(runner, conn, &candidates[i], err);
+		if (rc == 1)
+			job_lane_serve(runner->lane, candidates[i].user);
+	}
+	return rc;
+}
+
+int job_claim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error *err)
+{
 	runner->job = (kontor_job){.host = runner->options.host, .arena = runner->arena, .conn = conn};
 	runner->job.chunk.job = &runner->job;
-	for (size_t i = 0; rc == 0 && i < len; i++)
-		rc = claim_any(runner, conn, &candidates[i], err);
+	job_lane_served_last(runner->lane, runner->served_user);
+	int rc = claim_of(runner, conn, runner->sql_find[0], err);
+	if (rc == 0)
+		rc = claim_of(runner, conn, runner->sql_find[1], err);
 	if (rc != 1)
 		return rc;
 	runner->step_err = (struct kontor_error)KONTOR_ERROR_INIT;

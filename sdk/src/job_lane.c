@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Waking the threads of a lane. A wake often comes before the commit of what it announces, so a woken lane looks again
- * every few milliseconds for a short while.
+ * What the threads of a lane share in this process: being woken, and whose turn it is. A wake often comes before the
+ * commit of what it announces, so a woken lane looks again every few milliseconds for a short while. Users are served
+ * round and round by name; that each process goes round for itself is as fair, and needs no row that all would write
+ * to.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "job_runner.h"
+#include "job_work.h"
 #include "kontor/time.h"
 
 #define LANE_LIMIT 32
@@ -20,6 +22,7 @@ struct lane {
 	char name[LANE_NAME_SIZE];
 	int64_t hot_until_ms;
 	uint64_t wakes;
+	char served[JOB_USER_SIZE];
 };
 
 static pthread_mutex_t lanes_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -86,5 +89,22 @@ void kontor_job_lane_wait(const char *lane, unsigned ms)
 	while (slot->wakes == wakes && kontor_monotonic_ms() < until)
 		if (pthread_cond_timedwait(&lanes_changed, &lanes_lock, &deadline))
 			break;
+	pthread_mutex_unlock(&lanes_lock);
+}
+
+void job_lane_served_last(const char *lane, char *out)
+{
+	pthread_once(&lanes_once, lanes_init);
+	pthread_mutex_lock(&lanes_lock);
+	memcpy(out, lane_get(lane)->served, JOB_USER_SIZE);
+	pthread_mutex_unlock(&lanes_lock);
+}
+
+void job_lane_serve(const char *lane, const char *user)
+{
+	pthread_once(&lanes_once, lanes_init);
+	pthread_mutex_lock(&lanes_lock);
+	struct lane *slot = lane_get(lane);
+	snprintf(slot->served, sizeof(slot->served), "%s", user);
 	pthread_mutex_unlock(&lanes_lock);
 }

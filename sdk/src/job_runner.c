@@ -29,22 +29,30 @@ static int check_kinds(const struct kontor_job_runner_options *options, struct k
 	return 0;
 }
 
-/* The statement that finds work, with one placeholder per kind: other units have their own kinds in the same lane. */
+static char *build_statement(const char *begin, size_t kinds)
+{
+	char *sql = malloc(strlen(begin) + sizeof(SQL_FIND_END) + 2 * kinds);
+	if (!sql)
+		return NULL;
+	char *end = stpcpy(sql, begin);
+	for (size_t i = 0; i < kinds; i++)
+		end = stpcpy(end, i ? ",?" : "?");
+	stpcpy(end, SQL_FIND_END);
+	return sql;
+}
+
+/* The statements that find work, with one placeholder per kind: other units have their own kinds in the same lane. */
 static bool build_find(kontor_job_runner *runner)
 {
 	size_t kinds = runner->options.kinds_len;
-	size_t size = sizeof(SQL_FIND_BEGIN) + sizeof(SQL_FIND_END) + 2 * kinds;
-	runner->sql_find = malloc(size);
-	runner->find_params = calloc(kinds + 2, sizeof(*runner->find_params));
-	if (!runner->sql_find || !runner->find_params)
+	runner->sql_find[0] = build_statement(SQL_FIND_BEHIND_BEGIN, kinds);
+	runner->sql_find[1] = build_statement(SQL_FIND_BEFORE_BEGIN, kinds);
+	runner->find_params = calloc(kinds + 3, sizeof(*runner->find_params));
+	if (!runner->sql_find[0] || !runner->sql_find[1] || !runner->find_params)
 		return false;
-	char *end = stpcpy(runner->sql_find, SQL_FIND_BEGIN);
 	runner->find_params[0] = P_STRING(runner->lane);
-	for (size_t i = 0; i < kinds; i++) {
-		end = stpcpy(end, i ? ",?" : "?");
-		runner->find_params[i + 1] = P_STRING(runner->options.kinds[i].kind.name);
-	}
-	stpcpy(end, SQL_FIND_END);
+	for (size_t i = 0; i < kinds; i++)
+		runner->find_params[i + 2] = P_STRING(runner->options.kinds[i].kind.name);
 	return true;
 }
 
@@ -75,7 +83,8 @@ kontor_job_runner *kontor_job_runner_free(kontor_job_runner *runner)
 		return NULL;
 	job_unload(&runner->job);
 	kontor_arena_free(runner->arena);
-	free(runner->sql_find);
+	free(runner->sql_find[0]);
+	free(runner->sql_find[1]);
 	free(runner->find_params);
 	free(runner);
 	return NULL;

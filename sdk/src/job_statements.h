@@ -39,36 +39,42 @@ static const char SQL_CHUNKS_DELETE[] =
 static const char SQL_JOB_RESTART[] =
 	"UPDATE job SET state = 'queued', stage = 'plan', outcome = '', unique_key = unique_name, epoch = epoch + 1, "
 	"owner = '', lease_until_ms = 0, run_at_ms = 0, attempts = 0, losses = 0, total = 0, result = NULL, "
-	"error_code = 0, error = '', undo_code = 0, undo_reason = '', started_ms = 0, finished_ms = 0 "
+	"error_code = 0, error = '', undo_code = 0, undo_reason = '', done = 0, started_ms = 0, finished_ms = 0 "
 	"WHERE job_id = ?";
 
 /* ---- finding and claiming a step ---- */
 
 #define JOB_IS_FREE "j.lease_until_ms <= " DB_NOW_MS " AND j.run_at_ms <= " DB_NOW_MS
 #define ANY_CHUNK(condition) \
-	"(SELECT 1 FROM job_chunk c FORCE INDEX (open_chunks) WHERE c.job_id = j.job_id AND " condition " LIMIT 1)"
+	"(SELECT 1 FROM job_chunk c FORCE INDEX (due_chunks) WHERE c.job_id = j.job_id AND " condition " LIMIT 1)"
 #define ANY_OPEN_CHUNK ANY_CHUNK("c.state IN ('queued', 'running')")
 #define ANY_READY_CHUNK ANY_CHUNK("c.state = 'queued' AND c.run_at_ms <= " DB_NOW_MS)
 #define ANY_LEFT_CHUNK ANY_CHUNK("c.state = 'running' AND c.lease_until_ms <= " DB_NOW_MS)
 #define ANY_LIVE_CHUNK ANY_CHUNK("c.state = 'running' AND c.lease_until_ms > " DB_NOW_MS)
 
-/* Jobs of a lane that have work to do now, the oldest first. The kinds follow as placeholders, then SQL_FIND_END. Stage
- * `chunks` has work when a chunk is free or none is left (then finish is next), `undo` when nobody works on a chunk. */
-static const char SQL_FIND_BEGIN[] =
-	"SELECT j.job_id, j.stage, j.epoch FROM job j FORCE INDEX (open_jobs) "
-	"WHERE j.finished_ms = 0 AND j.lane = ? AND ("
-	"(j.stage IN ('plan', 'finish') AND " JOB_IS_FREE ") OR "
-	"(j.stage = 'undo' AND " JOB_IS_FREE " AND " ANY_LIVE_CHUNK " IS NULL) OR "
-	"(j.stage = 'chunks' AND (" ANY_READY_CHUNK " IS NOT NULL OR " ANY_LEFT_CHUNK " IS NOT NULL OR "
-	"(" JOB_IS_FREE " AND " ANY_OPEN_CHUNK " IS NULL)))) "
-	"AND j.kind IN (";
+/* Jobs of a lane that have work to do now, by user and each one's oldest first: those of the users behind this one, or
+ * those of this one and the users before. The kinds follow as placeholders, then SQL_FIND_END. Stage `chunks` has work
+ * when a chunk is free or none is left (then finish is next), `undo` when nobody works on a chunk. */
+#define FIND_BEGIN(users) \
+	"SELECT j.job_id, j.stage, j.epoch, j.user FROM job j FORCE INDEX (open_jobs_of_users) " \
+	"WHERE j.finished_ms = 0 AND j.lane = ? AND " users " AND (" \
+	FIND_WORK
+#define FIND_WORK \
+	"(j.stage IN ('plan', 'finish') AND " JOB_IS_FREE ") OR " \
+	"(j.stage = 'undo' AND " JOB_IS_FREE " AND " ANY_LIVE_CHUNK " IS NULL) OR " \
+	"(j.stage = 'chunks' AND (" ANY_READY_CHUNK " IS NOT NULL OR " ANY_LEFT_CHUNK " IS NOT NULL OR " \
+	"(" JOB_IS_FREE " AND " ANY_OPEN_CHUNK " IS NULL)))) " \
+	"AND j.kind IN ("
+static const char SQL_FIND_BEHIND_BEGIN[] = FIND_BEGIN("j.user > ?");
+static const char SQL_FIND_BEFORE_BEGIN[] = FIND_BEGIN("j.user <= ?");
 static const char SQL_FIND_END[] =
-	") ORDER BY j.created_ms, j.job_id LIMIT 4";
+	") ORDER BY j.user, j.created_ms, j.job_id LIMIT 4";
+/* By number; those that had to wait come behind the others. */
 static const char SQL_FIND_CHUNKS[] =
-	"(SELECT chunk_no, epoch FROM job_chunk FORCE INDEX (open_chunks) "
+	"(SELECT chunk_no, epoch FROM job_chunk FORCE INDEX (due_chunks) "
 	"WHERE job_id = ? AND state = 'running' AND lease_until_ms <= " DB_NOW_MS " ORDER BY chunk_no LIMIT 8) "
-	"UNION ALL (SELECT chunk_no, epoch FROM job_chunk FORCE INDEX (open_chunks) "
-	"WHERE job_id = ? AND state = 'queued' AND run_at_ms <= " DB_NOW_MS " ORDER BY chunk_no LIMIT 8)";
+	"UNION ALL (SELECT chunk_no, epoch FROM job_chunk FORCE INDEX (due_chunks) "
+	"WHERE job_id = ? AND state = 'queued' AND run_at_ms <= " DB_NOW_MS " ORDER BY run_at_ms, chunk_no LIMIT 8)";
 /* A claim whose answer was lost, taken back: the row has this owner and epoch only if the claim was made. */
 static const char SQL_JOB_UNCLAIM[] =
 	"UPDATE job SET owner = '', lease_until_ms = 0 "
@@ -86,7 +92,8 @@ static const char SQL_JOB_CLAIM[] = NOWAIT
 	"AND (j.stage <> 'chunks' OR " ANY_OPEN_CHUNK " IS NULL) AND (j.stage <> 'undo' OR " ANY_LIVE_CHUNK " IS NULL)";
 static const char SQL_CHUNK_CLAIM[] = NOWAIT
 	"UPDATE job_chunk SET losses = IF(owner = '', losses, losses + 1), owner = ?, instance = ?, "
-	"lease_until_ms = " DB_NOW_MS " + ?, epoch = epoch + 1, run_at_ms = 0, state = 'running' "
+	"lease_until_ms = " DB_NOW_MS " + ?, epoch = epoch + 1, run_at_ms = 0, state = 'running', "
+	"begun_ms = " DB_NOW_MS ", begun_done = done "
 	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND ((state = 'queued' AND run_at_ms <= " DB_NOW_MS ") "
 	"OR (state = 'running' AND lease_until_ms <= " DB_NOW_MS "))";
 static const char SQL_JOB_LOAD[] =
@@ -112,17 +119,18 @@ static const char SQL_JOB_PLANNED[] =
 	"j.lease_until_ms = 0, j.run_at_ms = 0, j.attempts = 0, j.losses = 0, j.error_code = 0, j.error = '' "
 	"WHERE j.job_id = ? AND j.epoch = ? AND j.stage = 'plan' AND j.finished_ms = 0";
 static const char SQL_CHUNK_CHECKPOINT[] =
-	"UPDATE job_chunk SET checkpoint = ?, done = done + ?, attempts = 0, losses = 0, "
+	"UPDATE job_chunk SET checkpoint = ?, done = done + ?, attempts = 0, losses = 0, moved_ms = " DB_NOW_MS ", "
 	"lease_until_ms = " DB_NOW_MS " + ? "
 	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND state = 'running'";
 static const char SQL_CHUNK_DONE[] =
 	"UPDATE job_chunk SET result = ?, done = done + ?, state = 'done', checkpoint = NULL, owner = '', "
-	"lease_until_ms = 0 "
+	"lease_until_ms = 0, moved_ms = " DB_NOW_MS " "
 	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND state = 'running'";
+#define DONE_BY_CHUNKS "(SELECT SUM(c.done) FROM job_chunk c WHERE c.job_id = j.job_id)"
 static const char SQL_JOB_DONE[] =
-	"UPDATE job SET state = 'done', result = ?, unique_key = NULL, owner = '', lease_until_ms = 0, "
-	"error_code = 0, error = '', finished_ms = " DB_NOW_MS " "
-	"WHERE job_id = ? AND epoch = ? AND stage = 'finish' AND finished_ms = 0";
+	"UPDATE job j SET j.state = 'done', j.result = ?, j.unique_key = NULL, j.owner = '', j.lease_until_ms = 0, "
+	"j.error_code = 0, j.error = '', j.done = COALESCE(" DONE_BY_CHUNKS ", j.total), j.finished_ms = " DB_NOW_MS " "
+	"WHERE j.job_id = ? AND j.epoch = ? AND j.stage = 'finish' AND j.finished_ms = 0";
 /* The fence of a step's other transactions; keeps the lease alive too. */
 static const char SQL_JOB_FENCE[] =
 	"UPDATE job SET lease_until_ms = " DB_NOW_MS " + ? "
@@ -157,8 +165,9 @@ static const char SQL_JOB_RELEASE[] =
 static const char SQL_CHUNK_RELEASE[] =
 	"UPDATE job_chunk SET state = 'queued', owner = '', lease_until_ms = 0 WHERE job_id = ? AND chunk_no = ?";
 static const char SQL_JOB_UNDONE[] =
-	"UPDATE job SET state = outcome, error_code = undo_code, error = IF(outcome = 'cancelled', '', undo_reason), "
-	"unique_key = NULL, owner = '', lease_until_ms = 0, finished_ms = " DB_NOW_MS " WHERE job_id = ?";
+	"UPDATE job j SET j.state = j.outcome, j.error_code = j.undo_code, "
+	"j.error = IF(j.outcome = 'cancelled', '', j.undo_reason), j.unique_key = NULL, j.owner = '', "
+	"j.lease_until_ms = 0, j.done = COALESCE(" DONE_BY_CHUNKS ", 0), j.finished_ms = " DB_NOW_MS " WHERE j.job_id = ?";
 
 /* ---- leases ---- */
 
@@ -172,15 +181,14 @@ static const char SQL_CHUNK_RENEW[] = NOWAIT
 static const char SQL_JOBS_RECLAIM[] =
 	"UPDATE job SET lease_until_ms = 0 WHERE finished_ms = 0 AND owner = ? AND instance <> ? AND lease_until_ms > 0";
 static const char SQL_CHUNKS_RECLAIM[] =
-	"UPDATE job j JOIN job_chunk c FORCE INDEX (open_chunks) ON c.job_id = j.job_id SET c.lease_until_ms = 0 "
+	"UPDATE job j JOIN job_chunk c FORCE INDEX (due_chunks) ON c.job_id = j.job_id SET c.lease_until_ms = 0 "
 	"WHERE j.finished_ms = 0 AND c.state = 'running' AND c.owner = ? AND c.instance <> ?";
 
 /* ---- looking ---- */
 
 #define SQL_INFO_SELECT \
 	"SELECT j.job_id, j.kind, j.lane, j.state, j.region, j.user, " \
-	"CAST(COALESCE((SELECT SUM(c.done) FROM job_chunk c WHERE c.job_id = j.job_id), " \
-	"IF(j.state = 'done', j.total, 0)) AS UNSIGNED), j.total, j.created_ms, j.started_ms, j.finished_ms, " \
+	"CAST(IF(j.finished_ms = 0, COALESCE(" DONE_BY_CHUNKS ", 0), j.done) AS UNSIGNED), j.total, j.created_ms, j.started_ms, j.finished_ms, " \
 	"j.run_at_ms, j.error_code, j.error, j.finished_ms = 0 AND j.outcome = 'cancelled' FROM job j "
 static const char SQL_JOB_INFO[] = SQL_INFO_SELECT
 	"WHERE j.job_id = ?";

@@ -71,8 +71,9 @@ struct kontor_job {
 struct kontor_job_runner {
 	struct kontor_job_runner_options options;
 	char lane[JOB_LANE_SIZE], owner[JOB_OWNER_SIZE];
-	char *sql_find;
+	char *sql_find[2]; /* the users behind the one that was served last, and the others */
 	struct kontor_param *find_params;
+	char served_user[JOB_USER_SIZE]; /* that find_params mean */
 	kontor_arena *arena;
 	kontor_job job;
 	bool claim_in_doubt; /* of job.lease: the session was lost before the answer */
@@ -90,6 +91,12 @@ int job_claim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error 
 int job_unclaim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error *err);
 /* Forgets what the job's fields point to. */
 void job_unload(kontor_job *job);
+
+/* ---- job_lane.c: whose turn it is among the users of a lane, for all threads of this process ---- */
+
+/* Who was served last, "" = nobody yet; out has JOB_USER_SIZE bytes. */
+void job_lane_served_last(const char *lane, char *out);
+void job_lane_serve(const char *lane, const char *user);
 
 /* Fences the transactions that the step makes on its session (kontor_conn.before_commit); arg is the job. */
 int job_fence(kontor_conn *tx, void *arg, struct kontor_error *err);

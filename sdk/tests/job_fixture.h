@@ -237,17 +237,22 @@ static int tx_submit(kontor_conn *tx, void *arg, struct kontor_error *e)
 	return kontor_job_submit(tx, arg, e);
 }
 
-static void submit(uint64_t job_id, const char *unique_key)
+static void submit_as(const char *user, uint64_t job_id, const char *unique_key)
 {
 	struct kontor_job_new job = {.job_id = job_id,
 				     .kind = "test.sum",
 				     .lane = LANE,
 				     .region = "SG",
-				     .user = "ada",
+				     .user = user,
 				     .unique_key = unique_key,
 				     .params = "\x81\xa1x\x09",
 				     .params_size = 4};
 	ok(kontor_db_transaction(conn, tx_submit, &job, &err));
+}
+
+__attribute__((unused)) static void submit(uint64_t job_id, const char *unique_key)
+{
+	submit_as("ada", job_id, unique_key);
 }
 
 static struct kontor_job_info info_of(uint64_t job_id)
@@ -284,12 +289,12 @@ static void exec(const char *sql)
 	ok(kontor_db_exec(conn, sql, KONTOR_NO_PARAMS, NULL, &err));
 }
 
-static int tx_cancel(kontor_conn *tx, void *arg, struct kontor_error *e)
+__attribute__((unused)) static int tx_cancel(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	return kontor_job_cancel(tx, *(uint64_t *)arg, e);
 }
 
-static int tx_retry(kontor_conn *tx, void *arg, struct kontor_error *e)
+__attribute__((unused)) static int tx_retry(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	return kontor_job_retry(tx, *(uint64_t *)arg, e);
 }

@@ -6,11 +6,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "job_runner.h"
 #include "kontor/client.h"
 #include "kontor/host.h"
 #include "kontor/job.h"
 #include "kontor/time.h"
 #include "services.h"
+#include "unit_config.h"
 
 #define PAGE_DEFAULT 50
 #define PAGE_LIMIT 1000
@@ -22,18 +24,25 @@ static bool has_ended(const struct kontor_job_info *info)
 	return info->finished_ms != 0;
 }
 
-/* Units of progress per second, and seconds left at that speed; 0 = not known. */
-static void put_speed(kontor_writer *w, const struct kontor_job_info *info)
+/* Of a job that has ended, from its start to its end. */
+static uint64_t mean_speed(const struct kontor_job_info *info)
 {
-	int64_t end_ms = has_ended(info) ? info->finished_ms : kontor_now_ms();
-	int64_t took_ms = info->started_ms ? end_ms - info->started_ms : 0;
-	uint64_t rate = took_ms > 0 ? (uint64_t)((unsigned __int128)info->done * 1000 / (uint64_t)took_ms) : 0;
+	int64_t took_ms = info->started_ms ? info->finished_ms - info->started_ms : 0;
+	return took_ms > 0 ? (uint64_t)((unsigned __int128)info->done * 1000 / (uint64_t)took_ms) : 0;
+}
+
+/* Units of progress per second, and seconds left at that speed; 0 = not known, and while the job waits. */
+static int put_speed(kontor_writer *w, kontor_conn *db, const struct kontor_job_info *info, struct kontor_error *err)
+{
+	uint64_t rate = has_ended(info) ? mean_speed(info) : 0;
+	int rc = strcmp(info->state, "running") == 0 ? kontor_job_speed(db, info->job_id, &rate, err) : 0;
 	kontor_put_uint(w, "rate", rate);
 	bool known = !has_ended(info) && rate && info->total > info->done;
 	kontor_put_uint(w, "eta_s", known ? (info->total - info->done) / rate + 1 : 0);
+	return rc;
 }
 
-static void put_job(kontor_writer *w, const struct kontor_job_info *info)
+static int put_job(kontor_writer *w, kontor_conn *db, const struct kontor_job_info *info, struct kontor_error *err)
 {
 	kontor_put_uint(w, "job_id", info->job_id);
 	kontor_put_string(w, "kind", info->kind);
@@ -43,33 +52,34 @@ static void put_job(kontor_writer *w, const struct kontor_job_info *info)
 	kontor_put_string(w, "user", info->user);
 	kontor_put_uint(w, "done", info->done);
 	kontor_put_uint(w, "total", info->total);
-	put_speed(w, info);
+	int rc = put_speed(w, db, info, err);
 	kontor_put_int(w, "error_code", info->error_code);
 	kontor_put_string(w, "error", info->error);
 	kontor_put_bool(w, "cancelling", info->cancelling);
 	kontor_put_time(w, "created", info->created_ms);
 	kontor_put_time(w, "started", info->started_ms);
 	kontor_put_time(w, "finished", info->finished_ms);
+	return rc;
 }
 
 /* ---- jobs.list ---- */
 
 struct page {
 	kontor_writer *w;
+	kontor_conn *db;
 	uint64_t last;
 	unsigned rows, limit;
 };
 
 static int put_row(void *arg, const struct kontor_job_info *info, struct kontor_error *err)
 {
-	(void)err;
 	struct page *page = arg;
 	kontor_write_map(page->w);
-	put_job(page->w, info);
+	int rc = put_job(page->w, page->db, info, err);
 	kontor_write_end(page->w);
 	page->last = info->job_id;
 	page->rows++;
-	return 0;
+	return rc;
 }
 
 static const char *given_string(kontor_request *request, const char *name)
@@ -77,19 +87,98 @@ static const char *given_string(kontor_request *request, const char *name)
 	return kontor_arg_given(request, name) ? kontor_arg_string(request, name) : NULL;
 }
 
+#define STATES "queued, running, waiting, done, failed, cancelled, dead"
+
+static bool is_state(const char *name)
+{
+	static const char *const states[] = {"queued", "running", "waiting", "done", "failed", "cancelled", "dead"};
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(states[i], name) == 0)
+			return true;
+	return false;
+}
+
+static int check_filter(kontor_request *request, const struct kontor_job_filter *filter)
+{
+	if (filter->state && !is_state(filter->state))
+		return kontor_request_fail(request, KONTOR_E_BAD_REQUEST,
+					   "'%s' is no state of a job: there are " STATES, filter->state);
+	if (filter->lane && !lane_known(filter->lane)) {
+		char names[128] = "";
+		for (size_t i = 0, length = 0; i < LANES; i++)
+			length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s", i ? ", " : "",
+						   lane_names[i]);
+		return kontor_request_fail(request, KONTOR_E_BAD_REQUEST, "'%s' is no lane: there are %s", filter->lane,
+					   names);
+	}
+	return 0;
+}
+
 static int list_jobs(void *self, kontor_request *request)
 {
 	(void)self;
 	kontor_writer *w = kontor_reply(request);
-	int64_t limit = kontor_arg_given(request, "limit") ? kontor_arg_int(request, "limit") : PAGE_DEFAULT;
-	struct page page = {.w = w, .limit = (unsigned)limit};
+	const struct kontor_job_filter filter = {
+		.state = given_string(request, "state"),
+		.kind = given_string(request, "kind"),
+		.lane = given_string(request, "lane"),
+		.user = given_string(request, "user"),
+		.which = !kontor_arg_given(request, "ended") ? JOBS_ALL
+			 : kontor_arg_bool(request, "ended") ? JOBS_ENDED
+							     : JOBS_OPEN,
+		.before = kontor_arg_id(request, "after"),
+		.limit = kontor_arg_given(request, "limit") ? (unsigned)kontor_arg_int(request, "limit") : PAGE_DEFAULT,
+	};
+	struct page page = {.w = w, .db = kontor_request_db(request), .limit = filter.limit};
+	int rc = check_filter(request, &filter);
+	if (rc)
+		return rc;
 	kontor_put_array(w, "rows");
-	int rc = kontor_job_list(kontor_request_db(request), given_string(request, "state"),
-				 given_string(request, "kind"), kontor_arg_id(request, "after"), page.limit, put_row,
-				 &page, kontor_request_error(request));
+	rc = kontor_job_search(page.db, &filter, put_row, &page, kontor_request_error(request));
 	kontor_write_end(w);
 	if (!rc && page.rows == page.limit)
 		kontor_put_uint(w, "next", page.last);
+	return rc;
+}
+
+/* ---- jobs.lanes ---- */
+
+struct lane_counts {
+	uint64_t running, queued, waiting, dead;
+};
+
+static void count_lane(void *arg, const char *lane, const char *state, uint64_t jobs)
+{
+	struct lane_counts *counts = arg;
+	size_t i = 0;
+	while (i < LANES && strcmp(lane_names[i], lane) != 0)
+		i++;
+	if (i == LANES)
+		return;
+	uint64_t *count = strcmp(state, "running") == 0   ? &counts[i].running
+			  : strcmp(state, "queued") == 0  ? &counts[i].queued
+			  : strcmp(state, "waiting") == 0 ? &counts[i].waiting
+							  : &counts[i].dead;
+	*count += jobs;
+}
+
+static int list_lanes(void *self, kontor_request *request)
+{
+	(void)self;
+	kontor_writer *w = kontor_reply(request);
+	struct lane_counts counts[LANES] = {{0}};
+	int rc = kontor_job_lanes(kontor_request_db(request), count_lane, counts, kontor_request_error(request));
+	kontor_put_array(w, "rows");
+	for (size_t i = 0; i < LANES && !rc; i++) {
+		kontor_write_map(w);
+		kontor_put_string(w, "lane", lane_names[i]);
+		kontor_put_uint(w, "running", counts[i].running);
+		kontor_put_uint(w, "queued", counts[i].queued);
+		kontor_put_uint(w, "waiting", counts[i].waiting);
+		kontor_put_uint(w, "dead", counts[i].dead);
+		kontor_write_end(w);
+	}
+	kontor_write_end(w);
 	return rc;
 }
 
@@ -138,8 +227,8 @@ static int get_job(void *self, kontor_request *request)
 	int rc = wait_for_news(request, job_id, &info);
 	if (rc)
 		return rc;
-	put_job(kontor_reply(request), &info);
-	return put_result(request, job_id);
+	rc = put_job(kontor_reply(request), kontor_request_db(request), &info, kontor_request_error(request));
+	return rc ? rc : put_result(request, job_id);
 }
 
 /* ---- jobs.cancel, jobs.retry ---- */
@@ -154,9 +243,7 @@ static int change_job(kontor_request *request, job_change change)
 	int rc = change(kontor_request_db(request), job_id, err);
 	if (!rc)
 		rc = kontor_job_get(kontor_request_db(request), job_id, &info, err);
-	if (!rc)
-		put_job(kontor_reply(request), &info);
-	return rc;
+	return rc ? rc : put_job(kontor_reply(request), kontor_request_db(request), &info, err);
 }
 
 static int cancel_job(void *self, kontor_request *request)
@@ -172,9 +259,11 @@ static int retry_job(void *self, kontor_request *request)
 }
 
 static const struct kontor_arg list_args[] = {
-	{"state", KONTOR_ARG_STRING, .max = 16,
-	 .help = "only jobs in this state: queued, running, waiting, done, failed, cancelled, dead"},
+	{"state", KONTOR_ARG_STRING, .max = 16, .help = "only jobs in this state: " STATES},
 	{"kind", KONTOR_ARG_STRING, .max = 64, .help = "only jobs of this kind, like payout.run"},
+	{"lane", KONTOR_ARG_STRING, .max = 32, .help = "only jobs of this lane"},
+	{"user", KONTOR_ARG_STRING, .max = 64, .help = "only jobs that this user asked for"},
+	{"ended", KONTOR_ARG_BOOL, .help = "yes: only jobs that have ended; no: only those that have not"},
 	{"after", KONTOR_ARG_ID, .help = "the `next` of the page before; newest jobs come first"},
 	{"limit", KONTOR_ARG_INT, .min = 1, .max = PAGE_LIMIT, .help = "rows of one page (50)"},
 };
@@ -192,6 +281,9 @@ static const struct kontor_arg change_args[] = {
 static const struct kontor_method methods[] = {
 	{"list", 0, KONTOR_OPERATOR, KONTOR_ROLE_VIEWER, ARGS(list_args), .help = "Jobs, newest first.",
 	 .handle = list_jobs},
+	{"lanes", 0, KONTOR_OPERATOR, KONTOR_ROLE_VIEWER,
+	 .help = "How many jobs of each lane run, wait for their turn, wait for something else, and are dead.",
+	 .handle = list_lanes},
 	{"get", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, ARGS(get_args),
 	 .help = "One job with its progress, and its result once it is done.", .handle = get_job},
 	{"cancel", KONTOR_METHOD_CHANGES, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, ARGS(change_args),

@@ -234,9 +234,7 @@ static int load(kontor_job_runner *runner, kontor_conn *conn, struct kontor_erro
 		return KONTOR_JOB_STOPPED; /* cancelled or failed between finding and claiming */
 	job->worn_out = job->losses > LOSS_LIMIT && job->stage != STAGE_UNDO;
 	if (job->worn_out)
-		return kontor_fail(err, KONTOR_E_INTERNAL,
-				   "the process died or lost its lease %u times in a row in this step (%s)",
-				   job->losses, job_stage_name(job->stage));
+		return kontor_fail(err, KONTOR_E_INTERNAL, "the process that ran it died or lost its lease");
 	if (job->lease.is_chunk && row.waiting)
 		rc = kontor_db_exec(conn, SQL_JOB_RUNS_AGAIN, KONTOR_PARAMS(P_UINT(job->lease.job_id)), NULL, err);
 	if (!rc && job->stage == STAGE_UNDO)

@@ -52,5 +52,23 @@ int kontor_job_leases_renew(kontor_conn *conn, struct kontor_error *err);
  */
 int kontor_job_leases_reclaim(kontor_conn *conn, const char *owner, uint64_t instance, struct kontor_error *err);
 
+/* ---- looking: for the service `jobs` ---- */
+
+enum kontor_jobs_which { JOBS_ALL, JOBS_OPEN, JOBS_ENDED };
+struct kontor_job_filter {
+	const char *state, *kind, *lane, *user; /* NULL: any */
+	enum kontor_jobs_which which;
+	uint64_t before; /* ids below it; 0: from the top */
+	unsigned limit;
+};
+/* From the newest id down; fn may use the session. */
+int kontor_job_search(kontor_conn *conn, const struct kontor_job_filter *filter, kontor_job_info_function fn, void *arg,
+		      struct kontor_error *err);
+/* Units of progress per second, of the last half minute in which the job moved until now; 0: not known. */
+int kontor_job_speed(kontor_conn *conn, uint64_t job_id, uint64_t *ret_per_second, struct kontor_error *err);
+/* How many jobs of a lane are in a state: for all that have not ended, and for dead. */
+typedef void (*kontor_job_lane_function)(void *arg, const char *lane, const char *state, uint64_t jobs);
+int kontor_job_lanes(kontor_conn *conn, kontor_job_lane_function fn, void *arg, struct kontor_error *err);
+
 #pragma GCC visibility pop
 #endif

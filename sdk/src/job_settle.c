@@ -13,6 +13,7 @@
 #define DEFAULT_MAX_ATTEMPTS 8
 #define BACKOFF_BASE_MS 200
 #define BACKOFF_CAP_MS 30000
+#define REASON_SIZE 400      /* of the last failure, in a dead letter */
 #define AWAY_BACKOFF_MS 5000 /* something else is away: looked for again within this time */
 
 enum ending { ENDS_RELEASED, ENDS_LATER, ENDS_RETRIED, ENDS_FAILED, ENDS_DEAD, ENDS_UNDONE };
@@ -45,6 +46,21 @@ static void take_text(struct settlement *s, const char *text)
 			*c = '?';
 }
 
+/* What an operator reads: which step, how often, why, and what to do. */
+static void write_dead_letter(struct settlement *s, unsigned attempts)
+{
+	const struct job_lease *lease = &s->job->lease;
+	char step[32], text[JOB_TEXT_SIZE];
+	if (lease->is_chunk)
+		snprintf(step, sizeof(step), "chunk %u", lease->chunk_no);
+	else
+		snprintf(step, sizeof(step), "%s", job_stage_name(s->job->stage));
+	snprintf(text, sizeof(text),
+		 "%s failed %u times in a row, at last with: %.*s; mend that, then: kontor jobs retry %llu", step,
+		 attempts, REASON_SIZE, s->text, (unsigned long long)lease->job_id);
+	take_text(s, text);
+}
+
 static void decide_failure(struct settlement *s, int code, const struct kontor_error *failure)
 {
 	enum kontor_outcome outcome = kontor_code_outcome(code);
@@ -55,6 +71,7 @@ static void decide_failure(struct settlement *s, int code, const struct kontor_e
 		return; /* what was begun to be taken back is taken back, however long it takes */
 	if (s->job->worn_out) {
 		s->ending = ENDS_DEAD;
+		write_dead_letter(s, s->job->losses);
 	} else if (s->job->failed || code <= -100 || outcome == KONTOR_OUTCOME_FINAL) {
 		s->ending = ENDS_FAILED;
 	} else if (outcome == KONTOR_OUTCOME_NOTHING) {
@@ -173,8 +190,11 @@ static int retry_step(kontor_conn *tx, const struct settlement *s, const struct 
 	unsigned limit = registration && registration->kind.max_attempts ? registration->kind.max_attempts
 									 : DEFAULT_MAX_ATTEMPTS;
 	unsigned attempts = row->attempts + 1;
-	if (attempts >= limit && s->job->stage != STAGE_UNDO)
-		return fail_job(tx, s, "dead", err);
+	if (attempts >= limit && s->job->stage != STAGE_UNDO) {
+		struct settlement letter = *s;
+		write_dead_letter(&letter, attempts);
+		return fail_job(tx, &letter, "dead", err);
+	}
 	return run_later(tx, s, attempts, row->woken ? 0 : backoff_ms(row->attempts, BACKOFF_BASE_MS, BACKOFF_CAP_MS),
 			 err);
 }

@@ -51,11 +51,74 @@ int kontor_job_get(kontor_conn *conn, uint64_t job_id, struct kontor_job_info *r
 int kontor_job_list(kontor_conn *conn, const char *state, const char *kind, uint64_t before, unsigned limit,
 		    kontor_job_info_function fn, void *arg, struct kontor_error *err)
 {
+	const struct kontor_job_filter filter = {.state = state, .kind = kind, .before = before, .limit = limit};
+	return kontor_job_search(conn, &filter, fn, arg, err);
+}
+
+int kontor_job_speed(kontor_conn *conn, uint64_t job_id, uint64_t *ret_per_second, struct kontor_error *err)
+{
 	kontor_rows *rows = NULL;
-	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_JOB_LIST,
-				 KONTOR_PARAMS(P_UINT(before ? before : UINT64_MAX), P_STRING(state), P_STRING(state),
-					       P_STRING(kind), P_STRING(kind), P_UINT(limit)),
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_JOB_SPEED, KONTOR_PARAMS(P_UINT(job_id), P_UINT(job_id)),
 				 &rows, err);
+	if (rc)
+		return rc;
+	*ret_per_second = 0;
+	rc = kontor_rows_next(rows, err);
+	if (rc == 1 && !kontor_rows_null(rows, 0))
+		*ret_per_second = kontor_rows_uint(rows, 0);
+	kontor_rows_close(rows);
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- searching ---- */
+
+struct search {
+	char sql[sizeof(SQL_LIST_BEGIN) + 400];
+	struct kontor_param params[8];
+	size_t length, params_len;
+};
+
+static void add_text(struct search *search, const char *text)
+{
+	int added = snprintf(search->sql + search->length, sizeof(search->sql) - search->length, "%s", text);
+	search->length += (size_t)added;
+}
+
+static void add_condition(struct search *search, const char *condition, const char *value)
+{
+	if (!value)
+		return;
+	add_text(search, condition);
+	search->params[search->params_len++] = P_STRING(value);
+}
+
+/* The index is that of the narrowest condition: history is much longer than what runs. */
+static void build_search(struct search *search, const struct kontor_job_filter *filter)
+{
+	add_text(search, SQL_LIST_BEGIN);
+	add_text(search, filter->state                 ? SQL_LIST_IN_STATE
+			 : filter->which == JOBS_OPEN  ? SQL_LIST_OPEN
+			 : filter->which == JOBS_ENDED ? SQL_LIST_ENDED
+						       : SQL_LIST_ALL);
+	search->params[search->params_len++] = P_UINT(filter->before ? filter->before : UINT64_MAX);
+	if (filter->state)
+		search->params[search->params_len++] = P_STRING(filter->state);
+	if (filter->state && filter->which != JOBS_ALL)
+		add_text(search, filter->which == JOBS_OPEN ? " AND j.finished_ms = 0" : " AND j.finished_ms > 0");
+	add_condition(search, " AND j.kind = ?", filter->kind);
+	add_condition(search, " AND j.lane = ?", filter->lane);
+	add_condition(search, " AND j.user = ?", filter->user);
+	add_text(search, SQL_LIST_END);
+	search->params[search->params_len++] = P_UINT(filter->limit);
+}
+
+int kontor_job_search(kontor_conn *conn, const struct kontor_job_filter *filter, kontor_job_info_function fn, void *arg,
+		      struct kontor_error *err)
+{
+	struct search search = {.length = 0};
+	kontor_rows *rows = NULL;
+	build_search(&search, filter);
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, search.sql, search.params, &rows, err);
 	if (rc)
 		return rc;
 	struct kontor_job_info info;
@@ -68,6 +131,20 @@ int kontor_job_list(kontor_conn *conn, const char *state, const char *kind, uint
 	kontor_rows_close(rows);
 	return rc;
 }
+
+int kontor_job_lanes(kontor_conn *conn, kontor_job_lane_function fn, void *arg, struct kontor_error *err)
+{
+	kontor_rows *rows = NULL;
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_LANES, KONTOR_NO_PARAMS, &rows, err);
+	if (rc)
+		return rc;
+	while ((rc = kontor_rows_next(rows, err)) == 1)
+		fn(arg, kontor_rows_string(rows, 0), kontor_rows_string(rows, 1), kontor_rows_uint(rows, 2));
+	kontor_rows_close(rows);
+	return rc;
+}
+
+/* ---- what a job was given and gave back ---- */
 
 static int read_map(kontor_conn *conn, const char *sql, uint64_t job_id, kontor_body **ret_body,
 		    struct kontor_error *err)

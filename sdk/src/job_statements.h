@@ -48,7 +48,10 @@ static const char SQL_JOB_RESTART[] =
 #define ANY_CHUNK(condition) \
 	"(SELECT 1 FROM job_chunk c FORCE INDEX (due_chunks) WHERE c.job_id = j.job_id AND " condition " LIMIT 1)"
 #define ANY_OPEN_CHUNK ANY_CHUNK("c.state IN ('queued', 'running')")
-#define ANY_READY_CHUNK ANY_CHUNK("c.state = 'queued' AND c.run_at_ms <= " DB_NOW_MS)
+/* When the first one may run that is queued; NULL: none is. By its order, so that those which wait are not looked at. */
+#define FIRST_READY_MS \
+	"(SELECT c.run_at_ms FROM job_chunk c FORCE INDEX (due_chunks) WHERE c.job_id = j.job_id AND c.state = 'queued' " \
+	"ORDER BY c.run_at_ms LIMIT 1)"
 #define ANY_LEFT_CHUNK ANY_CHUNK("c.state = 'running' AND c.lease_until_ms <= " DB_NOW_MS)
 #define ANY_LIVE_CHUNK ANY_CHUNK("c.state = 'running' AND c.lease_until_ms > " DB_NOW_MS)
 
@@ -62,7 +65,7 @@ static const char SQL_JOB_RESTART[] =
 #define FIND_WORK \
 	"(j.stage IN ('plan', 'finish') AND " JOB_IS_FREE ") OR " \
 	"(j.stage = 'undo' AND " JOB_IS_FREE " AND " ANY_LIVE_CHUNK " IS NULL) OR " \
-	"(j.stage = 'chunks' AND (" ANY_READY_CHUNK " IS NOT NULL OR " ANY_LEFT_CHUNK " IS NOT NULL OR " \
+	"(j.stage = 'chunks' AND (" FIRST_READY_MS " <= " DB_NOW_MS " OR " ANY_LEFT_CHUNK " IS NOT NULL OR " \
 	"(" JOB_IS_FREE " AND " ANY_OPEN_CHUNK " IS NULL)))) " \
 	"AND j.kind IN ("
 static const char SQL_FIND_BEHIND_BEGIN[] = FIND_BEGIN("j.user > ?");
@@ -192,8 +195,26 @@ static const char SQL_CHUNKS_RECLAIM[] =
 	"j.run_at_ms, j.error_code, j.error, j.finished_ms = 0 AND j.outcome = 'cancelled' FROM job j "
 static const char SQL_JOB_INFO[] = SQL_INFO_SELECT
 	"WHERE j.job_id = ?";
-static const char SQL_JOB_LIST[] = SQL_INFO_SELECT
-	"WHERE j.job_id < ? AND (? IS NULL OR j.state = ?) AND (? IS NULL OR j.kind = ?) ORDER BY j.job_id DESC LIMIT ?";
+/* A search is SQL_LIST_BEGIN, one index, the conditions that were given, and SQL_LIST_END. */
+static const char SQL_LIST_BEGIN[] = SQL_INFO_SELECT;
+static const char SQL_LIST_IN_STATE[] = "FORCE INDEX (jobs_in_state) WHERE j.job_id < ? AND j.state = ?";
+static const char SQL_LIST_OPEN[] = "FORCE INDEX (open_jobs_of_users) WHERE j.job_id < ? AND j.finished_ms = 0";
+static const char SQL_LIST_ENDED[] = "FORCE INDEX (PRIMARY) WHERE j.job_id < ? AND j.finished_ms > 0";
+static const char SQL_LIST_ALL[] = "FORCE INDEX (PRIMARY) WHERE j.job_id < ?";
+static const char SQL_LIST_END[] = " ORDER BY j.job_id DESC LIMIT ?";
+/* What the chunks did in the half minute before the job's last progress, by the time until now. A chunk that began
+ * earlier counts by the share of its time. */
+static const char SQL_JOB_SPEED[] =
+	"SELECT CAST(1000 * SUM((c.done - c.begun_done) * GREATEST(c.moved_ms - GREATEST(c.begun_ms, w.from_ms), 1) "
+	"/ GREATEST(c.moved_ms - c.begun_ms, 1)) "
+	"/ GREATEST(" DB_NOW_MS " - MIN(GREATEST(c.begun_ms, w.from_ms)), 1) AS UNSIGNED) "
+	"FROM job_chunk c JOIN (SELECT MAX(moved_ms) - 30000 AS from_ms FROM job_chunk WHERE job_id = ?) w "
+	"WHERE c.job_id = ? AND c.moved_ms >= w.from_ms AND c.begun_ms > 0";
+/* Open ones by their state, and those that are dead. */
+static const char SQL_LANES[] =
+	"(SELECT lane, state, COUNT(*) FROM job FORCE INDEX (open_jobs_of_users) WHERE finished_ms = 0 "
+	"GROUP BY lane, state) UNION ALL "
+	"(SELECT lane, state, COUNT(*) FROM job FORCE INDEX (jobs_in_state) WHERE state = 'dead' GROUP BY lane, state)";
 static const char SQL_JOB_RESULT[] =
 	"SELECT result FROM job WHERE job_id = ?";
 static const char SQL_JOB_PARAMS[] =

@@ -274,7 +274,10 @@ static void test_retries_used_up_make_a_dead_job(void **state)
 	assert_string_equal(info.state, "dead");
 	assert_int_equal(script.chunk_runs, 3);
 	assert_int_equal(script.undos, 1);
-	assert_string_equal(info.error, "the disk is ? full"); /* even bytes that are no UTF-8 end up readable */
+	/* Even bytes that are no UTF-8 end up readable. */
+	assert_string_equal(info.error,
+			    "chunk 0 failed 3 times in a row, at last with: the disk is ? full; mend that, then: "
+			    "kontor jobs retry 1");
 	script.chunk = plain_chunk;
 	ok(retry(1));
 	run_dry(runner, 30);
@@ -528,8 +531,11 @@ static void test_a_step_that_kills_its_process_again_and_again_ends_dead(void **
 	run_dry(runner, 30);
 	struct kontor_job_info info = info_of(1);
 	assert_string_equal(info.state, "dead");
-	assert_non_null(strstr(info.error, "51 times"));
-	assert_int_equal(script.plans, 0);
+	assert_non_null(strstr(info.error, "plan failed 51 times in a row, at last with: the process"));
+	ok(retry(1));
+	run_dry(runner, 30);
+	assert_state(1, "done");
+	assert_int_equal(script.plans, 1);
 	kontor_job_runner_free(runner);
 }
 
@@ -559,6 +565,73 @@ static void test_jobs_are_listed_newest_first(void **state)
 	ok(kontor_job_list(conn, NULL, "other.kind", 0, 10, count_info, &listed, &err));
 	assert_int_equal(listed, 0);
 	kontor_job_runner_free(runner);
+}
+
+static void test_jobs_are_found_by_lane_user_state_and_whether_they_have_ended(void **state)
+{
+	(void)state;
+	submit_as("ada", 1, NULL);
+	submit_as("bob", 2, NULL);
+	kontor_job_runner *runner = new_runner("u@m", 1, 15000);
+	run_dry(runner, 30);
+	submit_as("ada", 3, NULL);
+	submit_as("bob", 4, NULL);
+	exec("UPDATE job SET lane = 'other' WHERE job_id = 4");
+	const struct {
+		struct kontor_job_filter filter;
+		uint64_t found;
+	} searches[] = {
+		{{.limit = 9}, 4030201},
+		{{.limit = 2, .before = 4}, 302},
+		{{.limit = 9, .which = JOBS_OPEN}, 403},
+		{{.limit = 9, .which = JOBS_ENDED}, 201},
+		{{.limit = 9, .user = "ada"}, 301},
+		{{.limit = 9, .which = JOBS_OPEN, .lane = LANE}, 3},
+		{{.limit = 9, .state = "done", .user = "bob"}, 2},
+		{{.limit = 9, .state = "done", .which = JOBS_OPEN}, 0},
+		{{.limit = 9,
+		  .state = "queued",
+		  .kind = "test.sum",
+		  .lane = "other",
+		  .user = "bob",
+		  .which = JOBS_OPEN},
+		 4},
+	};
+	for (size_t i = 0; i < sizeof(searches) / sizeof(searches[0]); i++) {
+		uint64_t found = 0;
+		ok(kontor_job_search(conn, &searches[i].filter, count_info, &found, &err));
+		assert_int_equal(found, searches[i].found);
+	}
+	assert_int_equal(info_of(1).done, 8); /* of one that has ended, without its chunks too */
+	exec("DELETE FROM job_chunk");
+	assert_int_equal(info_of(1).done, 8);
+	kontor_job_runner_free(runner);
+}
+
+static void test_the_speed_is_that_of_the_last_half_minute_whatever_was_before(void **state)
+{
+	(void)state;
+	uint64_t speed = 99;
+	submit(1, NULL);
+	ok(kontor_job_speed(conn, 1, &speed, &err));
+	assert_int_equal(speed, 0);
+	/* An hour ago a fast chunk and a retry that waited; now ten chunks of 100 in the last ten seconds, and one that
+	 * took a minute for 600: half of it lies in the half minute. */
+	exec("INSERT INTO job_chunk(job_id, chunk_no, state, done, begun_done, begun_ms, moved_ms) SELECT 1, seq, "
+	     "'done', "
+	     "IF(seq = 0, 50000, 100), 0, n.now - IF(seq = 0, 3600000, 1000 * (11 - seq)), "
+	     "n.now - IF(seq = 0, 3599000, 1000 * (10 - seq)) "
+	     "FROM seq_0_to_10, (SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) AS now) n");
+	ok(kontor_job_speed(conn, 1, &speed, &err));
+	assert_in_range(speed, 20, 100); /* 100 a second, less for what the statements took */
+	exec("INSERT INTO job_chunk(job_id, chunk_no, state, done, begun_done, begun_ms, moved_ms) SELECT 1, 20, "
+	     "'running', "
+	     "700, 100, n.now - 60000, n.now FROM (SELECT MAX(moved_ms) AS now FROM job_chunk) n");
+	ok(kontor_job_speed(conn, 1, &speed, &err));
+	assert_in_range(speed, 20, 43); /* 1300 in half a minute */
+	exec("UPDATE job_chunk SET begun_ms = begun_ms - 7200000, moved_ms = moved_ms - 7200000");
+	ok(kontor_job_speed(conn, 1, &speed, &err));
+	assert_int_equal(speed, 0); /* it has not moved for two hours */
 }
 
 static void *wake_soon(void *arg)
@@ -609,6 +682,8 @@ int main(void)
 		test(test_an_undo_is_tried_until_it_succeeds),
 		test(test_a_step_that_kills_its_process_again_and_again_ends_dead),
 		test(test_jobs_are_listed_newest_first),
+		test(test_jobs_are_found_by_lane_user_state_and_whether_they_have_ended),
+		test(test_the_speed_is_that_of_the_last_half_minute_whatever_was_before),
 		test(test_a_sleeping_lane_wakes_when_told),
 	};
 	return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
+#include "job_board.h"
 #include "kontor/text.h"
 #include "output.h"
 
@@ -19,6 +20,11 @@ static const struct command_arg list_args[] = {
 	{"--state", ARG_TEXT, false, "state",
 	 "only jobs in this state: queued, running, waiting, done, failed, cancelled, dead"},
 	{"--kind", ARG_TEXT, false, "kind", "only jobs of this kind, as payout.run"},
+	{"--lane", ARG_TEXT, false, "lane",
+	 "only jobs of this lane: interactive, upload, settle, file, report, compare, review"},
+	{"--user", ARG_TEXT, false, "user", "only jobs that this user asked for"},
+	{"--all", ARG_FLAG, false, NULL,
+	 "all that have ended too, not only the newest ones; --json and --state list all"},
 };
 
 static const struct command_arg job_args[] = {
@@ -27,12 +33,11 @@ static const struct command_arg job_args[] = {
 
 static const struct command commands[] = {
 	{.words = "jobs list",
-	 .help = "Lists jobs, newest first.",
-	 .example = "kontor jobs list --state waiting",
+	 .help = "Shows the lanes, the jobs that have not ended, and the newest that have.",
+	 .example = "kontor jobs list --state dead",
 	 COMMAND_ARGS(list_args),
-	 .run = run_list,
-	 .method = "jobs.list",
-	 .columns = "job_id kind region state done total eta_s user created error"},
+	 .run = run_board,
+	 .method = "jobs.list"},
 	{.words = "jobs show",
 	 .help = "Shows a job: state, progress, error, result.",
 	 COMMAND_ARGS(job_args),

@@ -94,6 +94,7 @@ int follow_job(struct cli *cli, const struct follow *follow, kontor_body **ret_j
 			progress_end(&progress);
 			return EXIT_DONE;
 		}
+		progress.rate = kontor_get_uint(job, "rate", 0);
 		progress_show(&progress, seen_done, kontor_get_uint(job, "total", 0),
 			      strcmp(state, "running") == 0 ? NULL
 			      : note[0]                     ? note

@@ -286,7 +286,7 @@ static void print_row(const struct table *table, const json_t *row)
 	}
 }
 
-static void print_rows(struct table *table, const json_t *rows)
+void table_rows(struct table *table, const json_t *rows)
 {
 	size_t i;
 	const json_t *row;
@@ -309,7 +309,7 @@ static void print_rows(struct table *table, const json_t *rows)
 void table_page(struct table *table, const msgpack_object *rows)
 {
 	json_t *page = json_of("", rows);
-	print_rows(table, page);
+	table_rows(table, page);
 	json_decref(page);
 }
 
@@ -352,7 +352,7 @@ static void print_entry(const char *key, json_t *value, int width, int indent)
 	if (json_is_object(json_array_get(rows, 0))) {
 		struct table table = {.indent = indent + NEST_INDENT};
 		puts(key);
-		print_rows(&table, rows);
+		table_rows(&table, rows);
 		json_decref(rows);
 		return;
 	}

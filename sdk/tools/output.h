@@ -32,6 +32,7 @@ struct table {
 };
 void table_begin(struct table *table, const struct cli *cli, const char *columns);
 void table_page(struct table *table, const msgpack_object *rows);
+void table_rows(struct table *table, const json_t *rows); /* a page that the command has made itself */
 void table_end(struct table *table);
 
 #endif

@@ -3,6 +3,7 @@
  * The stages of a unit's life, in order; a stop walks them backwards. What each must find done stands above it.
  */
 #include "lifecycle.h"
+#include "announcer.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -240,6 +241,7 @@ static const struct stage {
 	{"front", front_start, stop_front},
 	{"guard", connection_guard_start, connection_guard_stop},
 	{"plugins", start_plugins, stop_plugins},
+	{"announcer", announcer_start, announcer_stop}, /* whoever commits new jobs comes later, and ends before */
 	{"workers", start_workers, stop_workers},
 	{"lanes", start_lanes, lanes_stop},
 	{"serving", start_serving, stop_serving},

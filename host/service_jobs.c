@@ -258,6 +258,19 @@ static int retry_job(void *self, kontor_request *request)
 	return change_job(request, kontor_job_retry);
 }
 
+/* ---- jobs.wake ---- */
+
+/* What it announces is committed, and comes from another unit: it is not passed on. */
+static int wake_lane(void *self, kontor_request *request)
+{
+	(void)self;
+	kontor_job_lane_wake(given_string(request, "lane"));
+	return 0;
+}
+
+static const struct kontor_arg wake_args[] = {
+	{"lane", KONTOR_ARG_STRING, .max = 32, .help = "the lane; without it all"},
+};
 static const struct kontor_arg list_args[] = {
 	{"state", KONTOR_ARG_STRING, .max = 16, .help = "only jobs in this state: " STATES},
 	{"kind", KONTOR_ARG_STRING, .max = 64, .help = "only jobs of this kind, like payout.run"},
@@ -284,6 +297,8 @@ static const struct kontor_method methods[] = {
 	{"lanes", 0, KONTOR_OPERATOR, KONTOR_ROLE_VIEWER,
 	 .help = "How many jobs of each lane run, wait for their turn, wait for something else, and are dead.",
 	 .handle = list_lanes},
+	{"wake", KONTOR_METHOD_INLINE, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, ARGS(wake_args),
+	 .help = "Another unit has committed new work for a lane.", .handle = wake_lane},
 	{"get", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, ARGS(get_args),
 	 .help = "One job with its progress, and its result once it is done.", .handle = get_job},
 	{"cancel", KONTOR_METHOD_CHANGES, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, ARGS(change_args),

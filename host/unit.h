@@ -51,6 +51,7 @@ struct unit {
 	struct workers *_Atomic workers;
 	struct lanes *lanes;
 	struct housekeeping *housekeeping;
+	struct announcer *announcer;
 	struct connection_guard *guard;
 	struct verdicts *verdicts; /* who waits for a reload, and what became of the last one */
 

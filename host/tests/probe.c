@@ -143,7 +143,8 @@ static int submit(void *self, kontor_request *request)
 {
 	(void)self;
 	struct kontor_job_new job = {.job_id = kontor_arg_id(request, "job_id"),
-				     .kind = NAME ".count",
+				     .kind = kontor_arg_given(request, "kind") ? kontor_arg_string(request, "kind")
+									       : NAME ".count",
 				     .lane = KONTOR_LANE_INTERACTIVE,
 				     .user = kontor_request_user(request)->name,
 				     .params = "\x80",
@@ -214,6 +215,7 @@ static const struct kontor_arg wait_args[] = {
 };
 static const struct kontor_arg submit_args[] = {
 	{"job_id", KONTOR_ARG_ID, .required = true, .help = "id of the new job"},
+	{"kind", KONTOR_ARG_STRING, .max = 64, .help = "of another plugin"},
 };
 static const struct kontor_arg call_args[] = {
 	{"method", KONTOR_ARG_STRING, .required = true, .help = "its full name"},
@@ -228,7 +230,7 @@ static const struct kontor_method methods[] = {
 	{"who_inside", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = who_inside},
 	{"internal", 0, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, .handle = who},
 	{"crash", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = crash},
-	{"submit", KONTOR_METHOD_CHANGES, KONTOR_PUBLIC, KONTOR_ROLE_OPERATOR, submit_args, 1, .handle = submit},
+	{"submit", KONTOR_METHOD_CHANGES, KONTOR_PUBLIC, KONTOR_ROLE_OPERATOR, submit_args, 2, .handle = submit},
 	{"nap", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = nap},
 	{"wait_for_the_end", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = wait_for_the_end},
 	{"call", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, call_args, 2, .handle = call},

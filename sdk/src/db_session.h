@@ -27,6 +27,16 @@ struct db_statement {
 	struct db_statement *next;
 };
 
+#define WAKES_LIMIT 4
+#define WAKE_NAME_SIZE 33
+
+/* Lanes that get new work by the open transaction. */
+struct session_wakes {
+	unsigned len;
+	bool all; /* also when there are more than fit */
+	char lanes[WAKES_LIMIT][WAKE_NAME_SIZE];
+};
+
 struct kontor_conn {
 	kontor_db *db;
 	MYSQL *mysql; /* NULL: not connected */
@@ -50,6 +60,7 @@ struct kontor_conn {
 	kontor_tx_function before_commit;
 	void *before_commit_arg;
 	bool fenced;
+	struct session_wakes wakes;
 	struct kontor_error doom; /* code != 0: the open transaction must not commit, whatever its function returns */
 };
 
@@ -65,6 +76,10 @@ int session_failed(kontor_conn *conn, unsigned number, const char *message, cons
  * fence. */
 void session_doom(kontor_conn *conn, int code, const char *message);
 bool session_error_means_lost(unsigned number);
+/* job_lane.c: wakes the lanes, here and in other units, once the open transaction has been committed (or nobody knows);
+ * without one at once. lane NULL: all. */
+void session_wake(kontor_conn *tx, const char *lane);
+void session_wakes_done(kontor_conn *conn);
 /* The server rolled back the transaction, or half of it: only ROLLBACK and a new run are right. */
 bool session_error_means_rerun(unsigned number);
 

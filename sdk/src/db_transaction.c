@@ -45,6 +45,7 @@ static int commit(kontor_conn *conn, bool *ret_again, struct kontor_error *err)
 {
 	if (!mysql_query(conn->mysql, "COMMIT")) {
 		end(conn);
+		session_wakes_done(conn);
 		return 0;
 	}
 	unsigned number = mysql_errno(conn->mysql);
@@ -56,6 +57,7 @@ static int commit(kontor_conn *conn, bool *ret_again, struct kontor_error *err)
 	}
 	conn->lost = true;
 	end(conn);
+	session_wakes_done(conn);
 	return kontor_fail(
 		err, KONTOR_E_UNKNOWN_OUTCOME,
 		"database: the session was lost during COMMIT (error %u): the transaction is either whole or not there",
@@ -75,6 +77,8 @@ static int run_once(kontor_conn *conn, kontor_tx_function fn, void *arg, bool *r
 	}
 	conn->in_transaction = true;
 	conn->fenced = false;
+	conn->wakes.len = 0;
+	conn->wakes.all = false;
 	rc = fn(conn, arg, err);
 	if (conn->stream && !conn->doom.code)
 		session_doom(conn, KONTOR_E_INTERNAL, "database: a transaction's function left a streaming read open");

@@ -264,9 +264,10 @@ static int claim_of(kontor_job_runner *runner, kontor_conn *conn, const char *sq
 
 int job_claim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error *err)
 {
-	runner->job = (kontor_job){.host = runner->options.host, .arena = runner->arena, .conn = conn};
+	runner->job =
+		(kontor_job){.host = runner->options.host, .lane = runner->lane, .arena = runner->arena, .conn = conn};
 	runner->job.chunk.job = &runner->job;
-	job_lane_served_last(runner->lane, runner->served_user);
+	job_lane_look(runner->lane, runner->served_user);
 	int rc = claim_of(runner, conn, runner->sql_find[0], err);
 	if (rc == 0)
 		rc = claim_of(runner, conn, runner->sql_find[1], err);

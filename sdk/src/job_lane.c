@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the threads of a lane share in this process: being woken, and whose turn it is. A wake often comes before the
- * commit of what it announces, so a woken lane looks again every few milliseconds for a short while. Users are served
- * round and round by name; that each process goes round for itself is as fair, and needs no row that all would write
- * to.
+ * What the threads of a lane share in this process: being woken, and whose turn it is. Who commits new work for a lane
+ * wakes it, and has other units told. Users are served round and round by name; that each process goes round for itself
+ * is as fair, and needs no row that all would write to.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "db_session.h"
 #include "job_work.h"
 #include "kontor/time.h"
 
 #define LANE_LIMIT 32
 #define LANE_NAME_SIZE 33
-#define HOT_MS 300     /* how long a woken lane looks more often */
-#define HOT_POLL_MS 10 /* how often it then looks */
 
 struct lane {
 	char name[LANE_NAME_SIZE];
-	int64_t hot_until_ms;
 	uint64_t wakes;
 	char served[JOB_USER_SIZE];
 };
@@ -30,7 +27,14 @@ static pthread_cond_t lanes_changed;
 static pthread_once_t lanes_once = PTHREAD_ONCE_INIT;
 static struct lane lanes[LANE_LIMIT];
 static size_t lanes_len;
-static int64_t all_hot_until_ms; /* of lanes whose threads have not waited yet when all are woken */
+/* Of this thread's last look for work: a wake that comes during the look must not be slept through. */
+static _Thread_local struct {
+	const struct lane *lane;
+	uint64_t wakes;
+} look;
+/* Set while nothing else runs in the process. */
+static kontor_job_announce_function announce;
+static void *announce_arg;
 
 static void lanes_init(void)
 {
@@ -51,14 +55,7 @@ static struct lane *lane_get(const char *name)
 		return &lanes[LANE_LIMIT - 1];
 	struct lane *lane = &lanes[lanes_len++];
 	snprintf(lane->name, sizeof(lane->name), "%s", name);
-	lane->hot_until_ms = all_hot_until_ms;
 	return lane;
-}
-
-static void lane_heat(struct lane *lane)
-{
-	lane->hot_until_ms = kontor_monotonic_ms() + HOT_MS;
-	lane->wakes++;
 }
 
 void kontor_job_lane_wake(const char *lane)
@@ -66,11 +63,9 @@ void kontor_job_lane_wake(const char *lane)
 	pthread_once(&lanes_once, lanes_init);
 	pthread_mutex_lock(&lanes_lock);
 	if (lane)
-		lane_heat(lane_get(lane));
-	else
-		all_hot_until_ms = kontor_monotonic_ms() + HOT_MS;
+		lane_get(lane)->wakes++;
 	for (size_t i = 0; !lane && i < lanes_len; i++)
-		lane_heat(&lanes[i]);
+		lanes[i].wakes++;
 	pthread_cond_broadcast(&lanes_changed);
 	pthread_mutex_unlock(&lanes_lock);
 }
@@ -80,23 +75,68 @@ void kontor_job_lane_wait(const char *lane, unsigned ms)
 	pthread_once(&lanes_once, lanes_init);
 	pthread_mutex_lock(&lanes_lock);
 	const struct lane *slot = lane_get(lane);
-	int64_t now = kontor_monotonic_ms();
-	if (now < slot->hot_until_ms && ms > HOT_POLL_MS)
-		ms = HOT_POLL_MS;
-	int64_t until = now + ms;
+	int64_t until = kontor_monotonic_ms() + ms;
 	struct timespec deadline = {until / 1000, (until % 1000) * 1000000};
-	uint64_t wakes = slot->wakes;
+	uint64_t wakes = look.lane == slot ? look.wakes : slot->wakes;
+	look.lane = NULL;
 	while (slot->wakes == wakes && kontor_monotonic_ms() < until)
 		if (pthread_cond_timedwait(&lanes_changed, &lanes_lock, &deadline))
 			break;
 	pthread_mutex_unlock(&lanes_lock);
 }
 
-void job_lane_served_last(const char *lane, char *out)
+/* ---- after a commit ---- */
+
+void kontor_job_lane_announce(kontor_job_announce_function fn, void *arg)
+{
+	announce = fn;
+	announce_arg = arg;
+}
+
+static void wake_everywhere(const char *lane)
+{
+	kontor_job_lane_wake(lane);
+	if (announce)
+		announce(announce_arg, lane);
+}
+
+void session_wake(kontor_conn *tx, const char *lane)
+{
+	struct session_wakes *wakes = &tx->wakes;
+	if (!tx->in_transaction) {
+		wake_everywhere(lane);
+		return;
+	}
+	for (unsigned i = 0; lane && i < wakes->len; i++)
+		if (strcmp(wakes->lanes[i], lane) == 0)
+			return;
+	if (!lane || wakes->len == WAKES_LIMIT)
+		wakes->all = true;
+	else
+		snprintf(wakes->lanes[wakes->len++], WAKE_NAME_SIZE, "%s", lane);
+}
+
+void session_wakes_done(kontor_conn *conn)
+{
+	struct session_wakes *wakes = &conn->wakes;
+	if (wakes->all)
+		wake_everywhere(NULL);
+	for (unsigned i = 0; i < wakes->len && !wakes->all; i++)
+		wake_everywhere(wakes->lanes[i]);
+	wakes->len = 0;
+	wakes->all = false;
+}
+
+/* ---- whose turn it is ---- */
+
+void job_lane_look(const char *lane, char *ret_user)
 {
 	pthread_once(&lanes_once, lanes_init);
 	pthread_mutex_lock(&lanes_lock);
-	memcpy(out, lane_get(lane)->served, JOB_USER_SIZE);
+	const struct lane *slot = lane_get(lane);
+	memcpy(ret_user, slot->served, JOB_USER_SIZE);
+	look.lane = slot;
+	look.wakes = slot->wakes;
 	pthread_mutex_unlock(&lanes_lock);
 }
 

@@ -132,12 +132,7 @@ static int settle(kontor_job_runner *runner, kontor_conn *conn, struct kontor_er
 {
 	int rc = job_settle(&runner->job, conn, runner->step_rc, &runner->step_err, err);
 	runner->unsettled = rc != 0;
-	if (rc)
-		return rc;
-	/* The chunks of a plan are for all threads of the lane. */
-	if (runner->job.stage == STAGE_PLAN && runner->job.concluded)
-		kontor_job_lane_wake(runner->lane);
-	return 0;
+	return rc;
 }
 
 static int claim_and_run(kontor_job_runner *runner, kontor_conn **conn, struct kontor_error *err)

@@ -41,10 +41,14 @@ kontor_job_runner *kontor_job_runner_free(kontor_job_runner *runner);
  * (kontor_job_lane_wait); negative: the database failed (wait, then call again). */
 int kontor_job_runner_step(kontor_job_runner *runner, struct kontor_error *err);
 
-/* Sleeps until the lane is woken or ms have passed. */
+/* Sleeps until the lane is woken, or was since this thread's last look for work, or ms have passed. */
 void kontor_job_lane_wait(const char *lane, unsigned ms);
 /* Wakes every thread of the lane (NULL: of all lanes). Async-signal-unsafe. */
 void kontor_job_lane_wake(const char *lane);
+/* Who has to tell other processes of new work in a lane (NULL: in all), right after its commit and in any thread; NULL:
+ * nobody. Set while no other thread of the process works on jobs. */
+typedef void (*kontor_job_announce_function)(void *arg, const char *lane);
+void kontor_job_lane_announce(kontor_job_announce_function fn, void *arg);
 
 /* Renews the leases of all steps that run in this process; called every lease_ms / 3 by one housekeeping thread. */
 int kontor_job_leases_renew(kontor_conn *conn, struct kontor_error *err);

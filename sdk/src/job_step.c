@@ -232,6 +232,7 @@ int kontor_job_planned(kontor_conn *tx, kontor_job *job, uint64_t total, struct 
 	rc = kontor_db_exec(tx, SQL_JOB_PLANNED,
 			    KONTOR_PARAMS(P_UINT(total), P_UINT(job->lease.job_id), P_UINT(job->lease.epoch)),
 			    &affected, err);
+	session_wake(tx, job->lane); /* the chunks are for all threads of the lane, in all units */
 	return fenced(tx, job, rc, affected, err);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "db_session.h"
 #include "job_statements.h"
 #include "job_work.h"
 
@@ -50,7 +51,7 @@ int kontor_job_submit(kontor_conn *tx, const struct kontor_job_new *job, struct 
 		return fail_double_key(job->unique_key, err);
 	if (rc)
 		return kontor_fail(err, rc, "job %s: %s", job->kind, failure.message);
-	kontor_job_lane_wake(job->lane);
+	session_wake(tx, job->lane);
 	return 0;
 }
 
@@ -70,7 +71,7 @@ int kontor_job_wake(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 	if (!rc)
 		rc = kontor_db_exec(tx, SQL_CHUNKS_WAKE, KONTOR_PARAMS(P_UINT(job_id)), NULL, err);
 	if (!rc)
-		kontor_job_lane_wake(NULL);
+		session_wake(tx, NULL);
 	return rc;
 }
 
@@ -110,7 +111,7 @@ int kontor_job_cancel(kontor_conn *tx, uint64_t job_id, struct kontor_error *err
 			    KONTOR_PARAMS(P_STRING("cancelled"), P_INT(0), P_STRING("cancelled"), P_UINT(job_id)), NULL,
 			    err);
 	if (!rc)
-		kontor_job_lane_wake(job.lane);
+		session_wake(tx, job.lane);
 	return rc;
 }
 
@@ -134,6 +135,6 @@ int kontor_job_retry(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 				   (unsigned long long)job_id);
 	if (rc)
 		return kontor_fail(err, rc, "%s", failure.message);
-	kontor_job_lane_wake(job.lane);
+	session_wake(tx, job.lane);
 	return 0;
 }

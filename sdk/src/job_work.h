@@ -44,6 +44,7 @@ struct kontor_chunk {
 struct kontor_job {
 	const struct kontor_job_registration *registration;
 	kontor_host *host;
+	const char *lane;
 	kontor_conn *conn;
 	kontor_arena *arena;
 	char region[JOB_REGION_SIZE], user[JOB_USER_SIZE];
@@ -94,8 +95,8 @@ void job_unload(kontor_job *job);
 
 /* ---- job_lane.c: whose turn it is among the users of a lane, for all threads of this process ---- */
 
-/* Who was served last, "" = nobody yet; out has JOB_USER_SIZE bytes. */
-void job_lane_served_last(const char *lane, char *out);
+/* A look for work begins: who was served last, "" = nobody yet; ret_user has JOB_USER_SIZE bytes. */
+void job_lane_look(const char *lane, char *ret_user);
 void job_lane_serve(const char *lane, const char *user);
 
 /* Fences the transactions that the step makes on its session (kontor_conn.before_commit); arg is the job. */

@@ -72,8 +72,8 @@ struct kontor_job_new {
 	size_t params_size;
 };
 
-/* In the caller's transaction. CONFLICT when unique_key is taken by a job that has not ended. The lane of this process
- * is woken; other processes find the job within half a second. */
+/* In the caller's transaction. CONFLICT when unique_key is taken by a job that has not ended. After the commit
+ * the lane is woken in this unit, and the other units are told; who does not hear of it looks every half a second. */
 int kontor_job_submit(kontor_conn *tx, const struct kontor_job_new *job, struct kontor_error *err);
 /* The job with this unique key that has not ended, else NOT_FOUND (no message). */
 int kontor_job_by_key(kontor_conn *conn, const char *unique_key, uint64_t *ret_job_id, struct kontor_error *err);

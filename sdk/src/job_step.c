@@ -247,7 +247,7 @@ int job_move(kontor_conn *tx, kontor_job *job, const char *lane, struct kontor_e
 			    &affected, err);
 	rc = fenced(tx, job, rc, affected, err);
 	if (rc == 0)
-		kontor_job_lane_wake(lane);
+		session_wake(tx, lane);
 	return rc;
 }
 

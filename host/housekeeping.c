@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every third of a lease: renew all leases of this process on one session. Whether that worked is what kontor.status
- * says about the database.
+ * says about the database. And, an hour after the last time, delete what has been kept long enough; never so long that
+ * a lease would run out meanwhile: what is left is deleted in the next turns.
  */
 #include "housekeeping.h"
 
@@ -18,6 +19,8 @@
 
 #define TURN_MS (LEASE_MS / 3)
 #define EXPIRE_EVERY_MS INT64_C(3600000)
+#define EXPIRE_FOR_MS 1000
+#define DAY_MS INT64_C(86400000)
 
 struct housekeeping {
 	struct unit *unit;
@@ -48,6 +51,33 @@ static void expire_keys(kontor_conn *conn)
 		kontor_log(KONTOR_LOG_INFO, "old idempotency keys deleted", "count=%llu", (unsigned long long)deleted);
 }
 
+typedef int (*expire_function)(kontor_conn *conn, int64_t keep_ms, int64_t until_ms, uint64_t *ret_jobs,
+			       struct kontor_error *err);
+
+static void expire_jobs(kontor_conn *conn, const char *what, expire_function expire, int64_t keep_days,
+			int64_t until_ms)
+{
+	uint64_t jobs = 0;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	if (expire(conn, keep_days * DAY_MS, until_ms, &jobs, &err))
+		kontor_log(KONTOR_LOG_WARNING, "what was kept long enough was not deleted", "what=%s error=%s",
+			   KONTOR_QUOTED(what), KONTOR_QUOTED(err.message));
+	else if (jobs)
+		kontor_log(KONTOR_LOG_INFO, "deleted what was kept long enough", "what=%s jobs=%llu",
+			   KONTOR_QUOTED(what), (unsigned long long)jobs);
+}
+
+/* True when nothing is left for an hour. */
+static bool expire_all(const struct unit *unit, kontor_conn *conn)
+{
+	const struct unit_config *config = unit->config;
+	int64_t until_ms = kontor_monotonic_ms() + EXPIRE_FOR_MS;
+	expire_keys(conn);
+	expire_jobs(conn, "jobs", kontor_jobs_expire, config->options.job_keep_days, until_ms);
+	expire_jobs(conn, "output of jobs", kontor_job_outputs_expire, config->options.output_keep_days, until_ms);
+	return kontor_monotonic_ms() < until_ms;
+}
+
 static void keep_house(struct unit *unit, int64_t *expired_ms)
 {
 	kontor_conn *conn = NULL;
@@ -57,8 +87,8 @@ static void keep_house(struct unit *unit, int64_t *expired_ms)
 		rc = kontor_job_leases_renew(conn, &err);
 	set_database_state(unit, rc == 0, &err);
 	if (!rc && kontor_monotonic_ms() - *expired_ms >= EXPIRE_EVERY_MS) {
-		expire_keys(conn);
-		*expired_ms = kontor_monotonic_ms();
+		if (expire_all(unit, conn))
+			*expired_ms = kontor_monotonic_ms();
 	}
 	kontor_db_release(conn);
 }

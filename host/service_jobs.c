@@ -258,6 +258,38 @@ static int retry_job(void *self, kontor_request *request)
 	return change_job(request, kontor_job_retry);
 }
 
+/* ---- jobs.output ---- */
+
+static void put_piece(void *arg, uint64_t next, struct kontor_text frame, uint64_t plain_bytes)
+{
+	kontor_writer *w = arg;
+	kontor_put_bytes(w, "data", frame.data, frame.size);
+	kontor_put_uint(w, "bytes", plain_bytes);
+	kontor_put_uint(w, "next", next);
+}
+
+/* Only of a job that is done: a part of a report would look like all of it. */
+static int read_output(void *self, kontor_request *request)
+{
+	(void)self;
+	struct kontor_error *err = kontor_request_error(request);
+	kontor_conn *db = kontor_request_db(request);
+	uint64_t job_id = kontor_arg_id(request, "job_id");
+	struct kontor_job_info info;
+	int rc = kontor_job_get(db, job_id, &info, err);
+	if (!rc && strcmp(info.state, "done") != 0)
+		rc = kontor_request_fail(request, KONTOR_E_CONFLICT,
+					 "job %" PRIu64 " is %s: it has output once it is done", job_id, info.state);
+	return rc ? rc
+		  : kontor_job_output_read(db, job_id, (uint64_t)kontor_arg_int(request, "offset"), put_piece,
+					   kontor_reply(request), err);
+}
+
+static const struct kontor_arg output_args[] = {
+	{"job_id", KONTOR_ARG_ID, .required = true, .help = "the job"},
+	{"offset", KONTOR_ARG_INT, .min = 0, .max = INT64_MAX, .help = "the `next` of the piece before"},
+};
+
 /* ---- jobs.wake ---- */
 
 /* What it announces is committed, and comes from another unit: it is not passed on. */
@@ -297,6 +329,9 @@ static const struct kontor_method methods[] = {
 	{"lanes", 0, KONTOR_OPERATOR, KONTOR_ROLE_VIEWER,
 	 .help = "How many jobs of each lane run, wait for their turn, wait for something else, and are dead.",
 	 .handle = list_lanes},
+	{"output", 0, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, ARGS(output_args),
+	 .help = "A piece of what a job made, as a zstd frame; without data when there is none behind that offset.",
+	 .handle = read_output},
 	{"wake", KONTOR_METHOD_INLINE, KONTOR_INTERNAL, KONTOR_ROLE_UNIT, ARGS(wake_args),
 	 .help = "Another unit has committed new work for a lane.", .handle = wake_lane},
 	{"get", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, ARGS(get_args),

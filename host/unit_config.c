@@ -38,6 +38,10 @@ static const struct kontor_conf_row option_rows[] = {
 	 "how much the process may grow before a connection is closed that sends a message without an end, or does not "
 	 "read its replies",
 	 false},
+	{"job_keep_days", KONTOR_CONF_INT, OPTION(job_keep_days), "90", 1, 36500, NULL,
+	 "how many days a job that has ended stays in the list", true},
+	{"output_keep_days", KONTOR_CONF_INT, OPTION(output_keep_days), "7", 1, 36500, NULL,
+	 "how many days what a job made (a report) can be fetched", true},
 	{"drain_timeout", KONTOR_CONF_DURATION, OPTION(drain_timeout_ms), "20s", 0, INT64_C(3600000), NULL,
 	 "how long a stop waits for running work before it gives up", true},
 };

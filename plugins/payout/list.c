@@ -34,8 +34,7 @@ int page_start_after(kontor_conn *conn, uint64_t run_id, uint64_t payout_id, str
 	return code;
 }
 
-/* Why a ready payout would not get into a payment file now. */
-static const char *reason_of(const kontor_rows *rows)
+const char *payout_reason(const kontor_rows *rows)
 {
 	const char *stored = kontor_rows_string(rows, 12);
 	if (stored[0] || !kontor_text_is(kontor_rows_text(rows, 11), "ready"))
@@ -60,7 +59,7 @@ static void put_payout(kontor_writer *w, const kontor_rows *rows)
 	kontor_put_int(w, "reserve_minor", kontor_rows_int(rows, 10));
 	kontor_put_uint(w, "items", kontor_rows_uint(rows, 4));
 	kontor_put_text(w, "state", kontor_rows_text(rows, 11));
-	kontor_put_string(w, "reason", reason_of(rows));
+	kontor_put_string(w, "reason", payout_reason(rows));
 	kontor_put_uint(w, "attempt", kontor_rows_uint(rows, 13));
 	if (kontor_rows_null(rows, 14))
 		kontor_put_string(w, "safefile_id", NULL);

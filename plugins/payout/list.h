@@ -16,6 +16,9 @@ struct page_start {
 int page_start_after(kontor_conn *conn, uint64_t run_id, uint64_t payout_id, struct page_start *ret,
 		     struct kontor_error *err);
 
+/* Of a row of SQL_PAYOUT_COLUMNS: why it would not get into a payment file now; "" when it would. */
+const char *payout_reason(const kontor_rows *rows);
+
 int payout_list(void *self, kontor_request *request);
 int payout_get(void *self, kontor_request *request);
 

@@ -8,6 +8,7 @@
 #include "control.h"
 #include "list.h"
 #include "payees.h"
+#include "report_payouts.h"
 #include "run.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -70,6 +71,9 @@ static const struct kontor_arg unbatch_args[] = {
 static const struct kontor_method methods[] = {
 	{"run", KONTOR_METHOD_CHANGES, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, run_args, LENGTH(run_args),
 	 "computes the payouts of a closed window; the run that a window has already is the answer", payout_run, 0},
+	{"report_payouts", KONTOR_METHOD_CHANGES, KONTOR_OPERATOR, KONTOR_ROLE_OPERATOR, run_args, LENGTH(run_args),
+	 "starts a report of all payouts of a window's balanced run; jobs.output has it when the job is done",
+	 payout_report, 0},
 	{"list", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, list_args, LENGTH(list_args),
 	 "payouts of a balanced run, in order of currency and shop", payout_list, 0},
 	{"get", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, get_args, LENGTH(get_args),
@@ -87,6 +91,12 @@ static const struct kontor_method methods[] = {
 };
 
 static const struct kontor_job_kind job_kinds[] = {
+	{.name = PAYOUT_REPORT_KIND,
+	 .lane = KONTOR_LANE_REPORT,
+	 .help = "writes the payouts of a window's run as CSV",
+	 .plan = payout_report_plan,
+	 .chunk = payout_report_chunk,
+	 .finish = payout_report_finish},
 	{.name = RUN_JOB_KIND,
 	 .lane = KONTOR_LANE_SETTLE,
 	 .help = "computes the payouts of a closed window and proves that they balance",

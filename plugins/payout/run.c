@@ -109,8 +109,13 @@ static int continue_run(kontor_request *request, struct run_record *run)
 	kontor_conn *tx = kontor_request_db(request);
 	struct kontor_job_info job;
 	int code = kontor_job_get(tx, run->job_id, &job, err);
-	if (code)
+	if (code && code != KONTOR_E_NOT_FOUND)
 		return code;
+	if (code) { /* it ended long ago: jobs are not kept for ever */
+		kontor_error_clear(err);
+		snprintf(job.state, sizeof(job.state), "%s", run_is(run, RUN_BALANCED) ? "done" : "cancelled");
+		code = 0;
+	}
 	const char *state = job.state;
 	if (!strcmp(job.state, "failed") || !strcmp(job.state, "dead")) {
 		code = kontor_job_retry(tx, run->job_id, err);

@@ -356,12 +356,21 @@ static int undo(void *self, kontor_job *job, struct kontor_error *err)
 	return rc ? rc : close_move_writers(kontor_job_db(job), closing.region, err);
 }
 
-const struct kontor_job_kind close_job_kind[] = {{
-	.name = "settlement.close",
-	.lane = KONTOR_LANE_SETTLE,
-	.help = "Ends all writing to a settlement window and freezes its totals.",
-	.plan = plan,
-	.chunk = fence_and_count,
-	.finish = finish,
-	.undo = undo,
-}};
+const struct kontor_job_kind close_job_kind[SETTLEMENT_JOB_KINDS] = {
+	{
+		.name = "settlement.close",
+		.lane = KONTOR_LANE_SETTLE,
+		.help = "Ends all writing to a settlement window and freezes its totals.",
+		.plan = plan,
+		.chunk = fence_and_count,
+		.finish = finish,
+		.undo = undo,
+	},
+	{
+		.name = REPORT_ITEMS_KIND,
+		.lane = KONTOR_LANE_REPORT,
+		.help = "Writes the billing items of a window that count as CSV.",
+		.plan = report_items_plan,
+		.chunk = report_items_chunk,
+		.finish = report_items_finish,
+	}};

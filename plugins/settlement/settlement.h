@@ -29,6 +29,15 @@ int handle_release(void *self, kontor_request *request);
 int handle_manual(void *self, kontor_request *request);
 int handle_manual_end(void *self, kontor_request *request);
 
-extern const struct kontor_job_kind close_job_kind[]; /* close_job.c; one element */
+/* report_items.c */
+#define REPORT_ITEMS_KIND "settlement.report_items"
+int handle_report_items(void *self, kontor_request *request);
+int report_items_plan(void *self, kontor_job *job, struct kontor_error *err);
+int report_items_chunk(void *self, kontor_job *job, kontor_chunk *chunk, struct kontor_error *err);
+int report_items_finish(void *self, kontor_job *job, struct kontor_error *err);
+
+/* close_job.c: the close, and behind it the report. */
+#define SETTLEMENT_JOB_KINDS 2
+extern const struct kontor_job_kind close_job_kind[SETTLEMENT_JOB_KINDS];
 
 #endif

@@ -165,6 +165,9 @@ static const char SQL_FIND_SHOP[] =
 static const char SQL_FIND_ORDER_OF_SHOP[] =
 	SELECT_FOUND("PRIMARY") "i.window_no = ? AND i.shop_user_id = ? AND i.billing_item_id > ? AND i.order_id = ? "
 				"ORDER BY i.billing_item_id LIMIT ?";
+static const char SQL_LIST_WINDOW[] = SELECT_FOUND(
+	"PRIMARY") "i.window_no = ? AND (i.shop_user_id > ? OR (i.shop_user_id = ? AND i.billing_item_id > ?)) "
+		   "ORDER BY i.shop_user_id, i.billing_item_id LIMIT ?";
 static const char SQL_FIND_ORDER[] = SELECT_FOUND(
 	"PRIMARY") "i.window_no = ? AND (i.shop_user_id > ? OR (i.shop_user_id = ? AND i.billing_item_id > ?)) "
 		   "AND i.order_id = ? ORDER BY i.shop_user_id, i.billing_item_id LIMIT ?";

@@ -119,7 +119,7 @@ static int put_progress(kontor_conn *conn, uint64_t job_id, kontor_writer *w, st
 		kontor_put_uint(w, "done", info.done);
 		kontor_put_uint(w, "total", info.total);
 	}
-	return rc;
+	return rc == KONTOR_E_NOT_FOUND ? 0 : rc; /* jobs are not kept for ever */
 }
 
 int upload_get(void *self, kontor_request *request)

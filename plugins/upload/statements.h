@@ -71,4 +71,14 @@ static const char SQL_LIST_REJECTS[] =
 	"SELECT line_no, column_no, column_name, verdict, reason, raw FROM upload_reject "
 	"WHERE upload_id = ? AND line_no > ? ORDER BY line_no LIMIT ?";
 
+/* ---- the report of rejects ---- */
+
+#define REJECTS_OF_SPAN                                                                                                \
+	"FROM upload u JOIN upload_reject r ON r.upload_id = u.upload_id "                                             \
+	"WHERE u.region = ? AND u.created_ms >= ? AND u.created_ms < ? "
+static const char SQL_COUNT_REJECTS_OF_SPAN[] = "SELECT COUNT(*) " REJECTS_OF_SPAN;
+static const char SQL_LIST_REJECTS_OF_SPAN[] =
+	"SELECT u.upload_id, u.kind, u.name, r.line_no, r.column_name, r.verdict, r.reason, r.raw " REJECTS_OF_SPAN
+	"AND (u.upload_id > ? OR (u.upload_id = ? AND r.line_no > ?)) ORDER BY u.upload_id, r.line_no LIMIT ?";
+
 #endif

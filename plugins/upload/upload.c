@@ -52,6 +52,11 @@ static const struct kontor_arg rejects_args[] = {
 	{"limit", KONTOR_ARG_INT, false, 1, 1000, "rows of a page; 1000 unless given", NULL, 0},
 };
 
+static const struct kontor_arg report_args[] = {
+	{"region", KONTOR_ARG_REGION, true, 0, 0, "region of the uploads", NULL, 0},
+	{"window", KONTOR_ARG_WINDOW, true, 0, 0, "the week in which they began, in the region's own time", NULL, 0},
+};
+
 #define ARGS(table) .args = (table), .args_len = sizeof(table) / sizeof((table)[0])
 
 static const struct kontor_method methods[] = {
@@ -101,6 +106,23 @@ static const struct kontor_method methods[] = {
 	 ARGS(rejects_args),
 	 .handle = upload_rejects,
 	 .help = "rejected rows with line, column, verdict and reason, in order of lines"},
+	{.name = "report_rejects",
+	 .flags = KONTOR_METHOD_CHANGES,
+	 .visibility = KONTOR_OPERATOR,
+	 .role = KONTOR_ROLE_OPERATOR,
+	 ARGS(report_args),
+	 .handle = upload_report,
+	 .help = "starts a report of all rejected rows of the uploads that began during a window; jobs.output has it "
+		 "when the job is done"},
+};
+
+static const struct kontor_job_kind job_kinds[] = {
+	{.name = UPLOAD_REPORT_KIND,
+	 .lane = KONTOR_LANE_REPORT,
+	 .help = "writes what was rejected of the uploads of a window as CSV",
+	 .plan = upload_report_plan,
+	 .chunk = upload_report_chunk,
+	 .finish = upload_report_finish},
 };
 
 static int start(void *self, kontor_host *host, struct kontor_error *err)
@@ -128,6 +150,8 @@ static struct kontor_plugin plugin = {
 	.conf_len = sizeof(conf) / sizeof(conf[0]),
 	.methods = methods,
 	.methods_len = sizeof(methods) / sizeof(methods[0]),
+	.job_kinds = job_kinds,
+	.job_kinds_len = sizeof(job_kinds) / sizeof(job_kinds[0]),
 	.start = start,
 	.drain = drain,
 	.stop = stop,

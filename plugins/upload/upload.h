@@ -26,5 +26,11 @@ int upload_cancel(void *self, kontor_request *request);
 int upload_get(void *self, kontor_request *request);
 int upload_list(void *self, kontor_request *request);
 int upload_rejects(void *self, kontor_request *request);
+/* report_rejects.c */
+#define UPLOAD_REPORT_KIND "upload.report_rejects"
+int upload_report(void *self, kontor_request *request);
+int upload_report_plan(void *self, kontor_job *job, struct kontor_error *err);
+int upload_report_chunk(void *self, kontor_job *job, kontor_chunk *chunk, struct kontor_error *err);
+int upload_report_finish(void *self, kontor_job *job, struct kontor_error *err);
 
 #endif

@@ -56,7 +56,21 @@ int kontor_job_leases_renew(kontor_conn *conn, struct kontor_error *err);
  */
 int kontor_job_leases_reclaim(kontor_conn *conn, const char *owner, uint64_t instance, struct kontor_error *err);
 
+/* Deletes jobs that ended more than keep_ms ago, with their chunks and output, in small transactions until none is left
+ * or it is until_ms (kontor_monotonic_ms()). */
+int kontor_jobs_expire(kontor_conn *conn, int64_t keep_ms, int64_t until_ms, uint64_t *ret_jobs,
+		       struct kontor_error *err);
+/* Only their output. */
+int kontor_job_outputs_expire(kontor_conn *conn, int64_t keep_ms, int64_t until_ms, uint64_t *ret_jobs,
+			      struct kontor_error *err);
+
 /* ---- looking: for the service `jobs` ---- */
+
+/* The piece at `from` (0: the first) or the next one behind it, as a zstd frame; fn is not called when there is none.
+ * `next` is where to go on. */
+typedef void (*kontor_job_output_function)(void *arg, uint64_t next, struct kontor_text frame, uint64_t plain_bytes);
+int kontor_job_output_read(kontor_conn *conn, uint64_t job_id, uint64_t from, kontor_job_output_function fn, void *arg,
+			   struct kontor_error *err);
 
 enum kontor_jobs_which { JOBS_ALL, JOBS_OPEN, JOBS_ENDED };
 struct kontor_job_filter {

@@ -187,6 +187,30 @@ static const char SQL_CHUNKS_RECLAIM[] =
 	"UPDATE job j JOIN job_chunk c FORCE INDEX (due_chunks) ON c.job_id = j.job_id SET c.lease_until_ms = 0 "
 	"WHERE j.finished_ms = 0 AND c.state = 'running' AND c.owner = ? AND c.instance <> ?";
 
+/* ---- what a job made, and history ---- */
+
+static const char SQL_OUTPUT_ADD[] =
+	"INSERT INTO job_output (job_id, chunk_no, piece, plain_bytes, data) VALUES (?, ?, ?, ?, ?)";
+static const char SQL_OUTPUT_READ[] =
+	"SELECT chunk_no, piece, data, plain_bytes FROM job_output "
+	"WHERE job_id = ? AND (chunk_no > ? OR (chunk_no = ? AND piece >= ?)) ORDER BY chunk_no, piece LIMIT 1";
+static const char SQL_OUTPUT_DELETE[] =
+	"DELETE FROM job_output WHERE job_id = ?";
+static const char SQL_OUTPUT_EXPIRE[] =
+	"DELETE FROM job_output WHERE job_id = ? LIMIT 16";
+static const char SQL_CHUNKS_EXPIRE[] =
+	"DELETE FROM job_chunk WHERE job_id = ? LIMIT 1000";
+static const char SQL_JOB_DELETE[] =
+	"DELETE FROM job WHERE job_id = ?";
+#define IS_OLD "finished_ms > 0 AND finished_ms < " DB_NOW_MS " - ?"
+static const char SQL_OLD_JOB[] =
+	"SELECT job_id FROM job FORCE INDEX (open_jobs_of_users) WHERE " IS_OLD " ORDER BY finished_ms LIMIT 1";
+static const char SQL_OLD_OUTPUT[] =
+	"SELECT o.job_id FROM (SELECT DISTINCT job_id FROM job_output) o JOIN job j ON j.job_id = o.job_id "
+	"WHERE " IS_OLD " LIMIT 1";
+static const char SQL_OLD_JOB_LOCK[] =
+	"SELECT 1 FROM job WHERE job_id = ? AND " IS_OLD " FOR UPDATE";
+
 /* ---- looking ---- */
 
 #define SQL_INFO_SELECT \

@@ -126,6 +126,8 @@ int kontor_job_retry(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 				   "job %llu is %s: only a failed or dead job can be tried again",
 				   (unsigned long long)job_id, job.state);
 	rc = kontor_db_exec(tx, SQL_CHUNKS_DELETE, KONTOR_PARAMS(P_UINT(job_id)), NULL, err);
+	if (!rc)
+		rc = kontor_db_exec(tx, SQL_OUTPUT_DELETE, KONTOR_PARAMS(P_UINT(job_id)), NULL, err);
 	if (rc)
 		return rc;
 	struct kontor_error failure = KONTOR_ERROR_INIT;

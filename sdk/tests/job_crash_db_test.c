@@ -79,7 +79,8 @@ static int kill_until_ended(uint64_t job_id, uint32_t lease_ms, bool reclaim)
 			live_until_killed(++instance, lease_ms, reclaim);
 		assert_true(child > 0);
 		instance++;
-		sleep_us(10000 + (unsigned)rand_r(&seed) % 60000);
+		/* Longer each time: on a slow machine, too, a step must end one day. */
+		sleep_us(10000 + (unsigned)rand_r(&seed) % (60000 + 4000 * (unsigned)kills));
 		kill(child, SIGKILL);
 		int status = 0;
 		waitpid(child, &status, 0);

@@ -634,6 +634,43 @@ static void test_the_speed_is_that_of_the_last_half_minute_whatever_was_before(v
 	assert_int_equal(speed, 0); /* it has not moved for two hours */
 }
 
+static void test_history_is_kept_for_its_time_and_goes_as_a_whole(void **state)
+{
+	(void)state;
+	const int64_t day_ms = 86400000;
+	uint64_t jobs = 99;
+	script.chunks = 4;
+	kontor_job_runner *runner = new_runner("u@m", 1, 15000);
+	for (uint64_t id = 1; id <= 3; id++)
+		submit(id, NULL);
+	run_dry(runner, 30);
+	exec("INSERT INTO job_output (job_id, chunk_no, piece, plain_bytes, data) SELECT j.job_id, 0, seq, 1, 'x' FROM "
+	     "job j, "
+	     "seq_0_to_39");
+	exec("INSERT INTO job_chunk (job_id, chunk_no, state) SELECT 1, seq, 'done' FROM seq_10_to_2510");
+	exec("UPDATE job SET finished_ms = finished_ms - job_id * 86400000 WHERE job_id < 3"); /* one day, two days,
+												  today */
+	submit(4, NULL);
+	exec("UPDATE job SET created_ms = 1 WHERE job_id = 4"); /* old, but it has not ended */
+	ok(kontor_jobs_expire(conn, 3 * day_ms, INT64_MAX, &jobs, &err));
+	assert_int_equal(jobs, 0);
+	ok(kontor_jobs_expire(conn, day_ms / 2, kontor_monotonic_ms(), &jobs, &err)); /* no time */
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job"), 4);
+	ok(kontor_job_outputs_expire(conn, day_ms + day_ms / 2, INT64_MAX, &jobs, &err));
+	assert_int_equal(jobs, 1);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_output WHERE job_id <> 2"), 80);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_output"), 80);
+	ok(kontor_jobs_expire(conn, day_ms / 2, INT64_MAX, &jobs, &err));
+	assert_int_equal(jobs, 2);
+	assert_int_equal(query_int("SELECT SUM(job_id) FROM job"), 7);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_chunk WHERE job_id NOT IN (SELECT job_id FROM job)"), 0);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_output WHERE job_id <> 3"), 0);
+	ok(kontor_jobs_expire(conn, day_ms / 2, INT64_MAX, &jobs, &err)); /* again: nothing */
+	assert_int_equal(jobs, 0);
+	assert_int_equal(info_of(3).done, 8);
+	kontor_job_runner_free(runner);
+}
+
 static void *wake_soon(void *arg)
 {
 	(void)arg;
@@ -727,6 +764,7 @@ int main(void)
 		test(test_jobs_are_listed_newest_first),
 		test(test_jobs_are_found_by_lane_user_state_and_whether_they_have_ended),
 		test(test_the_speed_is_that_of_the_last_half_minute_whatever_was_before),
+		test(test_history_is_kept_for_its_time_and_goes_as_a_whole),
 		test(test_a_sleeping_lane_wakes_when_told),
 		test(test_new_work_is_announced_after_its_commit),
 	};

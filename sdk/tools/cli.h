@@ -83,7 +83,7 @@ struct command_group {
 
 extern const struct command_group status_commands, call_commands, id_commands, upload_commands, settlement_commands,
 	payout_commands, safefile_commands, jobs_commands, approval_commands, db_commands, keys_commands,
-	reload_commands, doctor_commands;
+	reload_commands, doctor_commands, report_commands;
 
 /* ---- describe.c: groups -> JSON on stdout; an exit code ---- */
 int describe_commands(const struct command_group *const *groups, size_t len);

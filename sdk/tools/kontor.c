@@ -18,7 +18,7 @@
 static const struct command_group *const groups[] = {
 	&status_commands, &upload_commands,   &settlement_commands, &payout_commands, &safefile_commands,
 	&jobs_commands,   &approval_commands, &id_commands,         &call_commands,   &db_commands,
-	&keys_commands,   &reload_commands,   &doctor_commands,
+	&keys_commands,   &reload_commands,   &doctor_commands,     &report_commands,
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 

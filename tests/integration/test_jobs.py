@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs as operators see them: the board, its filters, what is kept and for how long."""
+import csv
+import os
+import stat
 import time
 import unittest
 
-from scenario import Scenario
+from scenario import Scenario, item
 
 DAY_MS = 86_400_000
 
@@ -77,6 +80,79 @@ class Jobs(Scenario):
         self.assertEqual(self.ids("--kind", "other.kind"), [])
         self.assertIn("queued, running, waiting, done, failed, cancelled, dead", self.refused("jobs", "list", "--state", "nope", code=2))
         self.assertIn("interactive, upload, settle, file, report, compare, review", self.refused("jobs", "list", "--lane", "nope", code=2))
+
+
+class Reports(Scenario):
+    WINDOW = "2026-W45"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.rows = [item(order=f"P-{n}", shop=1 + n % 37, amount=f"{n}.{n % 100:02d}", note='"a ""note"", =1+1"' if n == 7 else "")
+                    for n in range(6000)]
+        path = cls.scratch / "items.csv"
+        path.write_text("\n".join((cls.header(), *cls.rows, item(order="late", amount="x"), item(order="=cmd", amount="1"))) + "\n")
+        cls.kontor.json("upload", path, "--kind", "billing-items", "--region", "SG", "--follow")
+
+    @staticmethod
+    def header():
+        return "shop_user_id,order_id,item_type,amount,currency,occurred_at,billing_item_id,note"
+
+    def report(self, what, region="SG", window=WINDOW):
+        path = self.scratch / f"{what}.out"
+        answer = self.kontor.json("report", what, "--region", region, "--window", window, "--out", path)
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(answer["rows"], len(rows))
+        return rows
+
+    def test_the_items_of_a_window_come_back_as_they_were_sent(self):
+        rows = self.report("items")
+        self.assertEqual(len(rows), 6000)
+        self.assertEqual({(row["shop_user_id"], row["order_id"], row["amount"], row["currency"], row["occurred_at"]) for row in rows},
+                         {tuple(row.split(",")[i] for i in (0, 1, 3, 4, 5)) for row in self.rows})
+        keys = [(int(row["shop_user_id"]), int(row["billing_item_id"])) for row in rows]
+        self.assertEqual(keys, sorted(keys))
+        self.assertEqual([row["note"] for row in rows if row["order_id"] == "P-7"], ['a "note", =1+1'])
+
+    def test_payouts_are_reported_once_their_run_balanced(self):
+        self.assertIn("payout run", self.refused("report", "payouts", "--region", "SG", "--window", self.WINDOW, "--out",
+                                                 self.scratch / "none"))
+        self.assertEqual(list(self.scratch.glob("none*")), [])
+        run = self.pay("SG", self.WINDOW)
+        rows = self.report("payouts")
+        listed = self.kontor.lines("payout", "list", "--run", run["run_id"])
+        self.assertEqual([(row["payout_id"], row["shop_user_id"], row["currency"], row["state"], row["reason"]) for row in rows],
+                         [(row["payout_id"], row["shop_user_id"], row["currency"], row["state"], row["reason"]) for row in listed])
+        self.assertEqual([round(float(row["net"]) * 100) for row in rows], [row["net_minor"] for row in listed])
+
+    def test_rejects_are_those_of_the_uploads_of_the_week(self):
+        window = self.kontor.sql("SELECT DATE_FORMAT(DATE_ADD(NOW(), INTERVAL 8 HOUR), '%x-W%v')")[0][0]     # Singapore's week
+        rows = self.report("rejects", window=window)
+        self.assertEqual([(row["line"], row["column"], row["verdict"]) for row in rows],
+                         [("6002", "amount", "bad_row"), ("6003", "order_id", "bad_row")])
+        self.assertIn("late,order,x", rows[0]["row"])
+        self.assertEqual(self.report("rejects", window="2026-W02"), [])
+
+    def test_what_cannot_be_reported_is_refused_and_leaves_no_file(self):
+        out = self.scratch / "refused.csv"
+        for arguments, code, said in (
+                (("items", "--region", "XX", "--window", self.WINDOW, "--out", out), 2, "XX"),
+                (("items", "--region", "SG", "--window", "2026-W99", "--out", out), 2, "2026-W99"),
+                (("items", "--region", "SG", "--window", "2025-W02", "--out", out), 1, "2025-W02"),
+                (("payouts", "--region", "MY", "--window", self.WINDOW, "--out", out), 1, "payout run"),
+                (("items", "--region", "SG", "--window", self.WINDOW), 2, "--out"),
+                (("orders", "--region", "SG", "--window", self.WINDOW, "--out", out), 2, "orders"),
+                (("items", "--region", "SG", "--window", self.WINDOW, "--out", self.scratch / "no/such/folder"), 1, "no/such/folder")):
+            self.assertIn(said, self.refused("report", *arguments, code=code))
+            self.assertEqual(list(self.scratch.glob("refused*")), [])
+        started = self.kontor.json("call", "settlement.report_items", "region=SG", f"window={self.WINDOW}")
+        self.kontor.run("jobs", "follow", started["job_id"])
+        self.assertIn("data", self.kontor.json("call", "jobs.output", f"job_id={started['job_id']}"))
+        self.kontor.sql(f"UPDATE job SET state = 'failed' WHERE job_id = {started['job_id']}")
+        self.assertIn("is failed", self.refused("call", "jobs.output", f"job_id={started['job_id']}"))
+        self.assertIn("there is no job", self.refused("call", "jobs.output", "job_id=77"))
 
 
 if __name__ == "__main__":

@@ -129,6 +129,14 @@ int kontor_chunk_checkpoint(kontor_conn *tx, kontor_chunk *chunk, const void *st
 int kontor_chunk_done(kontor_conn *tx, kontor_chunk *chunk, const void *result, size_t result_size, uint64_t done,
 		      struct kontor_error *err);
 
+#define KONTOR_OUTPUT_PIECE_SIZE (1u << 20) /* bytes of one piece of output */
+#define KONTOR_OUTPUT_PIECES (1u << 20)     /* pieces of one chunk */
+/* In a transaction that ends with a checkpoint or the chunk's end: a piece of what the job makes for people to take away
+ * (a report), numbered from 0 in its chunk. jobs.output hands out the pieces in order of chunk and piece; they are kept
+ * for `output_keep_days`. */
+int kontor_chunk_output(kontor_conn *tx, kontor_chunk *chunk, uint32_t piece, const void *data, size_t size,
+			struct kontor_error *err);
+
 /* Finish: the chunks' results in order of chunk_no; result is NULL or a map borrowed during the call. */
 typedef int (*kontor_chunk_result_function)(void *arg, uint32_t chunk_no, const msgpack_object *result,
 					    struct kontor_error *err);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The report of what was rejected of the uploads that a region began during a window.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "kontor/host.h"
+#include "kontor/region.h"
+#include "kontor/report.h"
+#include "kontor/time.h"
+#include "statements.h"
+#include "upload.h"
+
+#define PAGE_ROWS 500 /* a line of a file has up to 64 KiB */
+
+struct span {
+	int64_t from_ms, to_ms;
+};
+
+static int find_span(const kontor_job *job, struct span *ret, struct kontor_error *err)
+{
+	const struct kontor_region *region = kontor_region_find(kontor_job_host(job), kontor_job_region(job));
+	if (!region)
+		return kontor_fail(err, KONTOR_E_UNAVAILABLE, "region %s is not configured in this unit",
+				   kontor_job_region(job));
+	kontor_zone_window_bounds(region->zone, (uint32_t)kontor_get_uint(kontor_job_params(job), "window", 0),
+				  &ret->from_ms, &ret->to_ms);
+	return 0;
+}
+
+/* The cursor is "upload line" of the last row. */
+static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct kontor_report_page *page,
+		      struct kontor_error *err)
+{
+	struct span span;
+	uint64_t upload_id = 0, line = 0;
+	kontor_rows *rows = NULL;
+	(void)self;
+	sscanf(page->cursor, "%" SCNu64 " %" SCNu64, &upload_id, &line);
+	int rc = find_span(job, &span, err);
+	if (!rc)
+		rc = kontor_db_query(tx, KONTOR_READ_ALL, SQL_LIST_REJECTS_OF_SPAN,
+				     KONTOR_PARAMS(P_STRING(kontor_job_region(job)), P_INT(span.from_ms),
+						   P_INT(span.to_ms), P_UINT(upload_id), P_UINT(upload_id),
+						   P_UINT(line), P_UINT(PAGE_ROWS)),
+				     &rows, err);
+	if (rc)
+		return rc;
+	while (!kontor_report_is_full(page) && (rc = kontor_rows_next(rows, err)) == 1) {
+		upload_id = kontor_rows_uint(rows, 0);
+		line = kontor_rows_uint(rows, 3);
+		fprintf(page->out, "%" PRIu64 ",%s,", upload_id, kontor_rows_string(rows, 1));
+		kontor_report_field(page->out, kontor_rows_text(rows, 2), ',');
+		fprintf(page->out, "%" PRIu64 ",", line);
+		for (unsigned column = 4; column <= 7; column++) /* column, verdict, reason, the line itself */
+			kontor_report_field(page->out, kontor_rows_text(rows, column), column < 7 ? ',' : '\n');
+		page->rows++;
+	}
+	kontor_rows_close(rows);
+	page->last = rc == 0 && page->rows < PAGE_ROWS;
+	snprintf(page->cursor, sizeof(page->cursor), "%" PRIu64 " %" PRIu64, upload_id, line);
+	return rc < 0 ? rc : 0;
+}
+
+static const struct kontor_report report = {
+	.header = "upload_id,kind,file,line,column,verdict,reason,row",
+	.page = write_page,
+};
+
+int upload_report_plan(void *self, kontor_job *job, struct kontor_error *err)
+{
+	struct span span;
+	int64_t rejects = 0;
+	(void)self;
+	int rc = find_span(job, &span, err);
+	if (!rc)
+		rc = kontor_db_query_int(
+			kontor_job_db(job), SQL_COUNT_REJECTS_OF_SPAN,
+			KONTOR_PARAMS(P_STRING(kontor_job_region(job)), P_INT(span.from_ms), P_INT(span.to_ms)),
+			&rejects, err);
+	return rc ? rc : kontor_report_plan(job, (uint64_t)rejects, err);
+}
+
+int upload_report_chunk(void *self, kontor_job *job, kontor_chunk *chunk, struct kontor_error *err)
+{
+	(void)self;
+	return kontor_report_chunk(&report, job, chunk, err);
+}
+
+int upload_report_finish(void *self, kontor_job *job, struct kontor_error *err)
+{
+	(void)self;
+	return kontor_report_finish(job, err);
+}
+
+int upload_report(void *self, kontor_request *request)
+{
+	(void)self;
+	return kontor_report_submit(request, UPLOAD_REPORT_KIND);
+}

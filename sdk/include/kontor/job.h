@@ -131,9 +131,9 @@ int kontor_chunk_done(kontor_conn *tx, kontor_chunk *chunk, const void *result, 
 
 #define KONTOR_OUTPUT_PIECE_SIZE (1u << 20) /* bytes of one piece of output */
 #define KONTOR_OUTPUT_PIECES (1u << 20)     /* pieces of one chunk */
-/* In a transaction that ends with a checkpoint or the chunk's end: a piece of what the job makes for people to take away
- * (a report), numbered from 0 in its chunk. jobs.output hands out the pieces in order of chunk and piece; they are kept
- * for `output_keep_days`. */
+/* In a transaction that ends with a checkpoint or the chunk's end: a piece of what the job makes for people to take
+ * away (a report), numbered from 0 in its chunk. jobs.output hands out the pieces in order of chunk and piece; they are
+ * kept for `output_keep_days`. */
 int kontor_chunk_output(kontor_conn *tx, kontor_chunk *chunk, uint32_t piece, const void *data, size_t size,
 			struct kontor_error *err);
 

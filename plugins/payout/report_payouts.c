@@ -46,22 +46,20 @@ static int write_row(const kontor_job *job, const kontor_rows *rows, FILE *out, 
 	return 0;
 }
 
-/* The cursor is "CCY shop" of the last row. */
+/* The cursor is currency and shop of the last row. */
 static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct kontor_report_page *page,
 		      struct kontor_error *err)
 {
-	struct page_start at = {"", 0};
 	struct run_record run;
 	(void)self;
-	sscanf(page->cursor, "%3s %" SCNu64, at.currency, &at.shop_user_id);
 	int rc = find_run(tx, job, &run, err);
 	if (rc)
 		return rc;
 	kontor_rows *rows = NULL;
 	const struct kontor_param any_state = P_STRING(NULL);
 	rc = kontor_db_query(tx, KONTOR_READ_ALL, SQL_PAYOUT_LIST,
-			     KONTOR_PARAMS(P_UINT(run.run_id), P_STRING(at.currency), P_STRING(at.currency),
-					   P_UINT(at.shop_user_id), any_state, any_state, P_INT(PAGE_ROWS)),
+			     KONTOR_PARAMS(P_UINT(run.run_id), P_STRING(page->cursor.text), P_STRING(page->cursor.text),
+					   P_UINT(page->cursor.first), any_state, any_state, P_INT(PAGE_ROWS)),
 			     &rows, err);
 	if (rc)
 		return rc;
@@ -69,8 +67,8 @@ static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct konto
 		rc = write_row(job, rows, page->out, err);
 		if (rc)
 			break;
-		snprintf(page->cursor, sizeof(page->cursor), "%s %" PRIu64, kontor_rows_string(rows, 3),
-			 kontor_rows_uint(rows, 2));
+		snprintf(page->cursor.text, sizeof(page->cursor.text), "%s", kontor_rows_string(rows, 3));
+		page->cursor.first = kontor_rows_uint(rows, 2);
 		page->rows++;
 		rc = 1;
 	}

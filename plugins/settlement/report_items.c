@@ -36,9 +36,8 @@ static int write_row(const kontor_job *job, const kontor_rows *rows, FILE *out, 
 static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct kontor_report_page *page,
 		      struct kontor_error *err)
 {
-	uint64_t shop = 0, item = 0;
+	uint64_t shop = page->cursor.first, item = page->cursor.second;
 	(void)self;
-	sscanf(page->cursor, "%" SCNu64 " %" SCNu64, &shop, &item);
 	kontor_rows *rows = NULL;
 	int rc = kontor_db_query(tx, KONTOR_READ_ALL, SQL_LIST_WINDOW,
 				 KONTOR_PARAMS(P_STRING(kontor_job_region(job)),
@@ -58,7 +57,8 @@ static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct konto
 	}
 	kontor_rows_close(rows);
 	page->last = rc == 0 && page->rows < PAGE_ROWS;
-	snprintf(page->cursor, sizeof(page->cursor), "%" PRIu64 " %" PRIu64, shop, item);
+	page->cursor.first = shop;
+	page->cursor.second = item;
 	return rc < 0 ? rc : 0;
 }
 

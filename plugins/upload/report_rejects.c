@@ -29,15 +29,14 @@ static int find_span(const kontor_job *job, struct span *ret, struct kontor_erro
 	return 0;
 }
 
-/* The cursor is "upload line" of the last row. */
+/* The cursor is upload and line of the last row. */
 static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct kontor_report_page *page,
 		      struct kontor_error *err)
 {
 	struct span span;
-	uint64_t upload_id = 0, line = 0;
+	uint64_t upload_id = page->cursor.first, line = page->cursor.second;
 	kontor_rows *rows = NULL;
 	(void)self;
-	sscanf(page->cursor, "%" SCNu64 " %" SCNu64, &upload_id, &line);
 	int rc = find_span(job, &span, err);
 	if (!rc)
 		rc = kontor_db_query(tx, KONTOR_READ_ALL, SQL_LIST_REJECTS_OF_SPAN,
@@ -59,7 +58,8 @@ static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct konto
 	}
 	kontor_rows_close(rows);
 	page->last = rc == 0 && page->rows < PAGE_ROWS;
-	snprintf(page->cursor, sizeof(page->cursor), "%" PRIu64 " %" PRIu64, upload_id, line);
+	page->cursor.first = upload_id;
+	page->cursor.second = line;
 	return rc < 0 ? rc : 0;
 }
 

@@ -61,7 +61,7 @@ struct writing {
 	const struct kontor_report *report;
 	kontor_job *job;
 	kontor_chunk *chunk;
-	char cursor[KONTOR_REPORT_CURSOR_SIZE]; /* where the next page begins */
+	struct kontor_report_cursor cursor; /* where the next page begins */
 	uint32_t piece;
 	uint64_t rows; /* so far */
 	bool last;
@@ -90,7 +90,9 @@ static int keep(kontor_conn *tx, const struct writing *writing, const struct kon
 	if (!w)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a report");
 	kontor_write_map(w);
-	kontor_put_string(w, "cursor", page->cursor);
+	kontor_put_string(w, "text", page->cursor.text);
+	kontor_put_uint(w, "first", page->cursor.first);
+	kontor_put_uint(w, "second", page->cursor.second);
 	kontor_put_uint(w, "piece", writing->piece + 1);
 	kontor_put_uint(w, "rows", writing->rows + page->rows);
 	kontor_write_end(w);
@@ -116,7 +118,7 @@ static int tx_page(kontor_conn *tx, void *arg, struct kontor_error *err)
 	struct kontor_report_page page = {.rows = 0};
 	char *text = NULL;
 	size_t size = 0;
-	memcpy(page.cursor, writing->cursor, sizeof(page.cursor));
+	page.cursor = writing->cursor;
 	page.out = open_memstream(&text, &size);
 	if (!page.out)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a report");
@@ -132,7 +134,7 @@ static int tx_page(kontor_conn *tx, void *arg, struct kontor_error *err)
 		return rc;
 	writing->last = page.last;
 	writing->rows += page.rows;
-	memcpy(writing->cursor, page.cursor, sizeof(writing->cursor));
+	writing->cursor = page.cursor;
 	return 0;
 }
 
@@ -145,7 +147,9 @@ int kontor_report_chunk(const struct kontor_report *report, kontor_job *job, kon
 		if (kontor_job_stopping(job))
 			return KONTOR_JOB_STOPPED;
 		if (state) { /* where an interrupted run ended */
-			kontor_get_string(state, "cursor", writing.cursor, sizeof(writing.cursor));
+			kontor_get_string(state, "text", writing.cursor.text, sizeof(writing.cursor.text));
+			writing.cursor.first = kontor_get_uint(state, "first", 0);
+			writing.cursor.second = kontor_get_uint(state, "second", 0);
 			writing.piece = (uint32_t)kontor_get_uint(state, "piece", 0);
 			writing.rows = kontor_get_uint(state, "rows", 0);
 			state = NULL;

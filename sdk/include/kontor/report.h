@@ -16,14 +16,17 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define KONTOR_REPORT_CURSOR_SIZE 128
+/* Where a page begins, in the report's own terms; all zero for the first one. */
+struct kontor_report_cursor {
+	char text[32];
+	uint64_t first, second;
+};
 
 struct kontor_report_page {
-	FILE *out;                              /* CSV lines go here until kontor_report_is_full() */
-	char cursor[KONTOR_REPORT_CURSOR_SIZE]; /* where the page begins ("": the first), then where the next one does
-						 */
-	uint64_t rows;                          /* that the page has */
-	bool last;                              /* nothing is behind it */
+	FILE *out;                          /* CSV lines go here until kontor_report_is_full() */
+	struct kontor_report_cursor cursor; /* where the page begins, then where the next one does */
+	uint64_t rows;                      /* that the page has */
+	bool last;                          /* nothing is behind it */
 };
 
 struct kontor_report {

@@ -15,7 +15,7 @@ import zmq
 from kontor_instance import BUILD, Instance
 from upload_input import billing_items
 
-DISK_MB, FREE_MB = 256, 1       # of the database; what is left of it when the upload begins
+DISK_MB, FREE_MB = 256, 6       # of the database; what is left of it when the upload begins
 PATIENCE = 120                  # seconds for whatever is waited for
 KINDS = ("--kind", "billing-items")
 

@@ -33,7 +33,7 @@ static int find_span(const kontor_job *job, struct span *ret, struct kontor_erro
 static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct kontor_report_page *page,
 		      struct kontor_error *err)
 {
-	struct span span;
+	struct span span = {0, 0};
 	uint64_t upload_id = page->cursor.first, line = page->cursor.second;
 	kontor_rows *rows = NULL;
 	(void)self;
@@ -70,7 +70,7 @@ static const struct kontor_report report = {
 
 int upload_report_plan(void *self, kontor_job *job, struct kontor_error *err)
 {
-	struct span span;
+	struct span span = {0, 0};
 	int64_t rejects = 0;
 	(void)self;
 	int rc = find_span(job, &span, err);

@@ -60,7 +60,8 @@ static void close_target(struct target *target)
 {
 	if (target->out) {
 		fclose(target->out);
-		unlink(target->unfinished);
+		if (target->unfinished)
+			unlink(target->unfinished);
 	}
 	free(target->unfinished);
 }

@@ -111,7 +111,7 @@ static void judge(struct candidate *candidates, size_t len)
 }
 
 static int add_version(kontor_bulk *bulk, const struct rule_source *source, const struct candidate *candidate,
-		       uint64_t version, struct kontor_error *err)
+		       uint64_t version, uint64_t judged_at, struct kontor_error *err)
 {
 	const struct rule *rule = candidate->change->rule;
 	return kontor_bulk_add(bulk,
@@ -120,12 +120,15 @@ static int add_version(kontor_bulk *bulk, const struct rule_source *source, cons
 					     P_UINT(version), P_STRING(rule->value), P_INT(rule->number),
 					     P_INT(rule->from_ms),
 					     rule->until_ms == RULE_FOREVER ? P_NULL : P_INT(rule->until_ms),
-					     P_UINT(source->upload_id), P_UINT(candidate->change->line)),
+					     P_UINT(source->upload_id), P_UINT(candidate->change->line),
+					     candidate->change->unchanged ? P_UINT(judged_at) : P_NULL),
 			       err);
 }
 
+/* What is unchanged is kept, too, until the upload is accepted: a line of another chunk or another upload may overrule
+ * what is in force now. A command has its region's revision locked already: nothing can. */
 static int insert(kontor_conn *tx, const struct rule_source *source, const struct candidate *candidates, size_t len,
-		  struct kontor_error *err)
+		  uint64_t judged_at, struct kontor_error *err)
 {
 	kontor_bulk *bulk = kontor_bulk_new(ADD_RULE_COLUMNS);
 	int rc = bulk ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a chunk of shop rules");
@@ -134,8 +137,8 @@ static int insert(kontor_conn *tx, const struct rule_source *source, const struc
 		bool first = i == 0 || rule_compare_key(candidates[i - 1].change->rule, candidates[i].change->rule);
 		if (first)
 			version = candidates[i].last_version;
-		if (!candidates[i].change->unchanged)
-			rc = add_version(bulk, source, &candidates[i], ++version, err);
+		if (source->upload_id || !candidates[i].change->unchanged)
+			rc = add_version(bulk, source, &candidates[i], ++version, judged_at, err);
 	}
 	if (!rc)
 		rc = kontor_bulk_exec(tx, SQL_ADD_RULE, bulk, NULL, err);
@@ -143,6 +146,15 @@ static int insert(kontor_conn *tx, const struct rule_source *source, const struc
 		rc = kontor_fail(err, KONTOR_E_BUSY, "somebody else changes rules of the same shops at this moment");
 	kontor_bulk_free(bulk);
 	return rc;
+}
+
+/* 0: the region has no rules yet. */
+static int read_revision(kontor_conn *tx, const char *region, uint64_t *ret_revision, struct kontor_error *err)
+{
+	int64_t revision = 0;
+	int rc = kontor_db_query_int(tx, SQL_RULE_REVISION, KONTOR_PARAMS(P_STRING(region)), &revision, err);
+	*ret_revision = (uint64_t)revision;
+	return rc == KONTOR_E_NOT_FOUND ? 0 : rc;
 }
 
 int rule_store(kontor_conn *tx, const struct rule_source *source, struct rule_change *changes, size_t len,
@@ -155,13 +167,14 @@ int rule_store(kontor_conn *tx, const struct rule_source *source, struct rule_ch
 		qsort(changes, len, sizeof(*changes), by_key_and_line);
 	for (size_t i = 0; i < len; i++)
 		candidates[i].change = &changes[i];
-	int rc = 0;
+	uint64_t judged_at = 0; /* before the look-up: whatever is accepted later has a higher one */
+	int rc = read_revision(tx, source->region, &judged_at, err);
 	for (size_t next = 0; next < len && !rc;)
 		rc = look_up(tx, source->region, candidates, len, next, &next, err);
 	if (!rc)
 		judge(candidates, len);
 	if (!rc && !source->dry_run)
-		rc = insert(tx, source, candidates, len, err);
+		rc = insert(tx, source, candidates, len, judged_at, err);
 	free(candidates);
 	return rc;
 }
@@ -173,6 +186,10 @@ int rule_begin_revision(kontor_conn *tx, const char *region, struct kontor_error
 
 int rule_give_revision(kontor_conn *tx, const struct rule_source *source, struct kontor_error *err)
 {
+	int rc = kontor_db_exec(tx, SQL_DROP_SAME_RULES,
+				KONTOR_PARAMS(P_STRING(source->region), P_UINT(source->upload_id)), NULL, err);
+	if (rc)
+		return rc;
 	return kontor_db_exec(
 		tx, SQL_GIVE_RULE_REVISION,
 		KONTOR_PARAMS(P_STRING(source->region), P_STRING(source->region), P_UINT(source->upload_id)), NULL,

@@ -12,7 +12,7 @@
 struct rule_change {
 	const struct rule *rule;
 	uint64_t line;          /* of its file, 0: from a command */
-	bool unchanged;         /* set by rule_store(): it would change nothing, so it is not stored */
+	bool unchanged;         /* set by rule_store(): it would change nothing as things are */
 	struct kontor_row *row; /* of its file; NULL: from a command */
 };
 
@@ -29,7 +29,8 @@ int rule_store(kontor_conn *tx, const struct rule_source *source, struct rule_ch
 /* Makes the next revision of the region's rules and keeps its row locked until the transaction ends: revisions are
  * given one after the other. */
 int rule_begin_revision(kontor_conn *tx, const char *region, struct kontor_error *err);
-/* What the source has stored is in force from now on, under the revision that this transaction began. */
+/* What the source has stored is in force from now on, under the revision that this transaction began; what would still
+ * change nothing goes. */
 int rule_give_revision(kontor_conn *tx, const struct rule_source *source, struct kontor_error *err);
 
 /* Whether payouts of a currency to a shop are on hold. */

@@ -3,7 +3,8 @@
  * Upload kind shop-rules. Each row is a version of one rule of a shop:
  *
  *   ok          stored without a revision, in force under the region's next one when its upload is accepted
- *   unchanged   the same rule is there, and no newer one covers any instant of it: nothing is stored
+ *   unchanged   the same rule is there, and no newer one covers any instant of it; stored like the others, and dropped
+ *               when its upload is accepted, unless that is no longer so
  *
  * A version is never changed or removed once it is in force. The newest version that covers an instant decides: the one
  * of the upload (or command) that was accepted last, in one file the line further down.

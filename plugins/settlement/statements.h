@@ -183,10 +183,19 @@ static const char SQL_LIST_RULES[] =
 	"ORDER BY shop_user_id, rule, currency, revision, line_no";
 static const char SQL_ADD_RULE[] =
 	"INSERT INTO shop_rule (region, shop_user_id, rule, currency, version, value, number, from_ms, until_ms, "
-	"upload_id, line_no) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-#define ADD_RULE_COLUMNS "sussusiiiuu"
+	"upload_id, line_no, same_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+#define ADD_RULE_COLUMNS "sussusiiiuuu"
+static const char SQL_RULE_REVISION[] = "SELECT revision FROM shop_rule_revision WHERE region = ?";
 static const char SQL_NEXT_RULE_REVISION[] = "INSERT INTO shop_rule_revision (region, revision) VALUES (?, 1) ON "
 					     "DUPLICATE KEY UPDATE revision = revision + 1";
+/* Of an upload's rules that were in force already when they were judged: those that nothing has overruled since,
+ * neither another line of the upload nor whatever was accepted in the meantime. region, upload */
+static const char SQL_DROP_SAME_RULES[] =
+	"DELETE same FROM shop_rule same LEFT JOIN shop_rule other ON other.region = same.region "
+	"AND other.shop_user_id = same.shop_user_id AND other.rule = same.rule AND other.currency = same.currency "
+	"AND (other.revision > same.same_at OR (other.upload_id = same.upload_id AND other.same_at IS NULL)) "
+	"WHERE same.region = ? AND same.upload_id = ? AND same.revision = 0 AND same.same_at IS NOT NULL "
+	"AND other.region IS NULL";
 /* region, region, upload */
 static const char SQL_GIVE_RULE_REVISION[] =
 	"UPDATE shop_rule SET revision = (SELECT revision FROM shop_rule_revision WHERE region = ?) "

@@ -218,7 +218,7 @@ class VerdictRig:
         self.files_of(items, item_facts, [*sizes[half:], *([big] if big else [])])
         self.files_of(payees, verdict_files.PayeeFacts(payees, self.random), sizes[:half + 1])
         rules = verdict_model.ShopRules(next(iter(verdict_model.EXPONENT)))
-        # one chunk each: a row of shop-rules that repeats what is stored does not know of changes in other chunks of its file
+        # one chunk each: the verdict (not the effect) of a row of shop-rules that repeats what is stored is that of its chunk
         self.files_of(rules, verdict_files.RuleFacts(item_facts.shops, self.random), sizes[:half + 1])
         manual = verdict_model.ManualSettlement(items, rules)
         self.files_of(manual, verdict_files.ManualFacts(manual, self.random), sizes[:half + 1])

@@ -265,6 +265,38 @@ static void test_a_line_that_repeats_what_is_stored_overrules_the_lines_above_it
 	assert_false(held(7, "SGD", NOW));
 }
 
+/* Chunks of a file are judged apart, in any order. */
+static void test_a_line_that_repeats_what_is_stored_overrules_lines_of_other_chunks(void **state)
+{
+	(void)state;
+	import(1, "7,hold,no,,,");
+	struct file *above = new_file(2), *below = new_file(2);
+	add_good(above, "7,hold,yes,,2026-03-01T00:00:00Z,");
+	add_good(below, "7,hold,no,,,");
+	below->rows[0].line = 10001;
+	apply(below);
+	apply(above);
+	accept_file(below);
+	assert_false(held(7, "SGD", NOW));
+	assert_int_equal(import(3, "7,hold,no,,,"), KONTOR_VERDICT_UNCHANGED);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM shop_rule WHERE revision = 0"), 0);
+}
+
+static void test_what_is_accepted_in_between_is_overruled_by_a_line_that_was_unchanged(void **state)
+{
+	(void)state;
+	import(1, "7,hold,no,,,");
+	struct file *file = new_file(2);
+	add_good(file, "7,hold,no,,,");
+	add_good(file, "8,hold,no,,,");
+	apply(file);
+	assert_int_equal(file->rows[0].verdict, KONTOR_VERDICT_UNCHANGED);
+	import(3, "7,hold,yes,,,");
+	assert_true(held(7, "SGD", NOW));
+	accept_file(file);
+	assert_false(held(7, "SGD", NOW));
+}
+
 static void test_a_rule_of_one_currency_goes_before_one_of_all(void **state)
 {
 	(void)state;
@@ -356,6 +388,8 @@ int main(void)
 		TEST(test_what_a_later_version_overlaid_is_no_longer_unchanged),
 		TEST(test_in_one_file_the_line_further_down_decides),
 		TEST(test_a_line_that_repeats_what_is_stored_overrules_the_lines_above_it),
+		TEST(test_a_line_that_repeats_what_is_stored_overrules_lines_of_other_chunks),
+		TEST(test_what_is_accepted_in_between_is_overruled_by_a_line_that_was_unchanged),
 		TEST(test_a_rule_of_one_currency_goes_before_one_of_all),
 		TEST(test_an_upload_that_is_undone_leaves_nothing),
 		TEST(test_a_dry_run_judges_alike_and_stores_nothing),

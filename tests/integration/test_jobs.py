@@ -3,6 +3,7 @@
 import csv
 import os
 import stat
+import subprocess
 import time
 import unittest
 
@@ -134,6 +135,31 @@ class Reports(Scenario):
                          [("6002", "amount", "bad_row"), ("6003", "order_id", "bad_row")])
         self.assertIn("late,order,x", rows[0]["row"])
         self.assertEqual(self.report("rejects", window="2026-W02"), [])
+
+    def test_a_report_does_not_wait_for_a_lane_of_uploads_that_is_full(self):
+        """The table that uploads write is locked, so that none of them can end before the report did."""
+        threads = next(lane["threads"] for unit in self.kontor.lines("status") for lane in unit["lanes"] if lane["lane"] == "upload")
+        path = self.scratch / "big.csv"
+        lock = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={self.kontor.socket}", "-u", "root", "-BNn", "kontor", "-e",
+                                 "LOCK TABLES billing_item WRITE; SELECT 'locked'; SELECT SLEEP(600)"], stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertEqual(lock.stdout.readline(), "locked\n")
+            jobs = []
+            for number in range(threads + 1):
+                rows = (item(order=f"L-{number}-{n}", note="x" * 400) for n in range(3000))     # more than the lane of clicks takes
+                path.write_text("\n".join((self.header(), *rows)) + "\n")
+                jobs.append(self.kontor.json("upload", path, "--kind", "billing-items", "--region", "TH")["job_id"])
+            busy = 0
+            while busy < threads:
+                busy = sum(lane["busy"] for unit in self.kontor.lines("status") for lane in unit["lanes"] if lane["lane"] == "upload")
+            self.report("rejects")
+            states = [self.kontor.json("jobs", "show", job_id)["state"] for job_id in jobs]
+            self.assertLessEqual(set(states), {"queued", "running"}, states)
+        finally:
+            lock.kill()
+            lock.communicate()
+        for job_id in jobs:
+            self.assertEqual(self.kontor.json("jobs", "follow", job_id)["state"], "done")
 
     def test_what_cannot_be_reported_is_refused_and_leaves_no_file(self):
         out = self.scratch / "refused.csv"

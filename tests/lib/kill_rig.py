@@ -154,9 +154,10 @@ class KillRig:
             unit = self.units[turn % 2]
             killed_ms = time.monotonic() * 1000
             unit.stop(signal.SIGKILL)
+            gone_ms = time.monotonic() * 1000
             self.pause(0.0, 0.6)
             unit.start()
-            kills.append((killed_ms, time.monotonic() * 1000))
+            kills.append((killed_ms, gone_ms, time.monotonic() * 1000))
             self.pause(1.0, 2.0)
         sums = self.judge_sums(load, "SIGKILL")
         longest = max((self.judge_failure(failure, kills) for failure in load.failures), default=0)
@@ -166,9 +167,9 @@ class KillRig:
         return load.failures
 
     def judge_failure(self, failure, kills):
-        """Milliseconds from the kill to the call's end."""
-        for killed_ms, ready_ms in kills:
-            if failure["began_ms"] <= killed_ms + 20 and killed_ms <= failure["ended_ms"] <= ready_ms + LATE_MS and \
+        """Milliseconds from the kill to the call's end. Until a killed process is gone its sockets take requests."""
+        for killed_ms, gone_ms, ready_ms in kills:
+            if failure["began_ms"] <= gone_ms and killed_ms <= failure["ended_ms"] <= ready_ms + LATE_MS and \
                     failure["code"] == "UNKNOWN_OUTCOME" and failure["method"] == "tally.look":
                 return failure["ended_ms"] - killed_ms
         self.wrong.append(f"SIGKILL: a call that no kill explains: {failure}")

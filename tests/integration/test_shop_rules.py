@@ -58,7 +58,7 @@ class ShopRules(Scenario):
             rule, line = self.random_rule()
             key = rule.shop, rule.name, rule.currency, rule.since, rule.until
             if self.rng.random() < 0.1:
-                line = self.rng.choice(("0,hold,yes,,,", "7,hold,maybe,,,", "7,minimum_payout,1.001,SGD,,", "7,hold,yes,XXX,,",
+                line = self.rng.choice(("0,hold,yes,,,", "7,hold,maybe,,,", "7,minimum_payout,1.001,SGD,,", "7,hold,yes,XYZ,,",
                                         "7,commission_percent,101,,,", "7,hold,yes,,never,", "7,hold"))
                 verdicts["bad_row"] += 1
             elif key in seen:

@@ -41,7 +41,7 @@
 	"WHERE upload_id = ? AND state IN ('importing', 'waiting_approval')"
 #define SQL_END_DRY_RUN                                                                                                \
 	"UPDATE upload SET state = 'dry_run', ended_ms = " UPLOAD_NOW_MS " WHERE upload_id = ? AND state = "           \
-									 "'importing'"
+	"'importing'"
 #define SQL_END_UNDONE                                                                                                 \
 	"UPDATE upload SET state = ?, error_code = ?, error = ?, ended_ms = " UPLOAD_NOW_MS " "                        \
 	"WHERE upload_id = ? AND state NOT IN ('refused', 'accepted', 'dry_run')"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kontor/host.h"
 #include "kontor/plugin.h"
@@ -77,6 +78,15 @@ static int wait_for_the_end(void *self, kontor_request *request)
 		sleep_ms(10);
 	if (kontor_request_cancelled(request))
 		probe->cancelled++;
+	return 0;
+}
+
+/* Until there is a file of this name, or a minute: a test decides how long a call takes. */
+static int wait_for_file(void *self, kontor_request *request)
+{
+	(void)self;
+	for (int i = 0; i < 6000 && access(kontor_arg_string(request, "file"), F_OK); i++)
+		sleep_ms(10);
 	return 0;
 }
 
@@ -206,12 +216,56 @@ static int finish(void *self, kontor_job *job, struct kontor_error *err)
 	return kontor_db_transaction(kontor_job_db(job), finish_tx, job, err);
 }
 
+/* ---- a job that takes sessions beside its own until it gets no more ---- */
+
+#define SESSIONS_LIMIT 8
+
+static int plan_nothing_tx(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	return kontor_job_planned(tx, arg, 0, err);
+}
+
+static int plan_nothing(void *self, kontor_job *job, struct kontor_error *err)
+{
+	(void)self;
+	return kontor_db_transaction(kontor_job_db(job), plan_nothing_tx, job, err);
+}
+
+struct sessions {
+	kontor_job *job;
+	unsigned count;
+};
+
+static int sessions_tx(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	const struct sessions *sessions = arg;
+	const char result[] = {'\x81', '\xa5', 'c', 'o', 'u', 'n', 't', (char)sessions->count}; /* {"count": n} */
+	return kontor_job_done(tx, sessions->job, result, sizeof(result), err);
+}
+
+static int count_sessions(void *self, kontor_job *job, struct kontor_error *err)
+{
+	(void)self;
+	struct sessions sessions = {.job = job};
+	kontor_conn *held[SESSIONS_LIMIT];
+	kontor_db *db = kontor_host_db(kontor_job_host(job));
+	while (sessions.count < SESSIONS_LIMIT && !kontor_db_acquire(db, &held[sessions.count], NULL))
+		sessions.count++;
+	for (unsigned i = 0; i < sessions.count; i++)
+		kontor_db_release(held[i]);
+	return kontor_db_transaction(kontor_job_db(job), sessions_tx, &sessions, err);
+}
+
 static const struct kontor_job_kind kinds[] = {
 	{NAME ".count", KONTOR_LANE_INTERACTIVE, "Counts to ten.", plan, run_chunk, finish, NULL, 0},
+	{NAME ".sessions", KONTOR_LANE_INTERACTIVE, "Counts sessions.", plan_nothing, NULL, count_sessions, NULL, 0},
 };
 
 static const struct kontor_arg wait_args[] = {
 	{"ms", KONTOR_ARG_INT, .required = true, .min = 0, .max = 10000, .help = "milliseconds"},
+};
+static const struct kontor_arg wait_for_file_args[] = {
+	{"file", KONTOR_ARG_STRING, .required = true, .help = "its path"},
 };
 static const struct kontor_arg submit_args[] = {
 	{"job_id", KONTOR_ARG_ID, .required = true, .help = "id of the new job"},
@@ -233,6 +287,7 @@ static const struct kontor_method methods[] = {
 	{"submit", KONTOR_METHOD_CHANGES, KONTOR_PUBLIC, KONTOR_ROLE_OPERATOR, submit_args, 2, .handle = submit},
 	{"nap", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = nap},
 	{"wait_for_the_end", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, .handle = wait_for_the_end},
+	{"wait_for_file", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, wait_for_file_args, 1, .handle = wait_for_file},
 	{"call", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, call_args, 2, .handle = call},
 	{"money", 0, KONTOR_PUBLIC, KONTOR_ROLE_VIEWER, money_args, 1, .handle = who},
 };
@@ -252,7 +307,7 @@ static const struct kontor_plugin plugin = {
 	.methods = methods,
 	.methods_len = sizeof(methods) / sizeof(methods[0]),
 	.job_kinds = kinds,
-	.job_kinds_len = 1,
+	.job_kinds_len = sizeof(kinds) / sizeof(kinds[0]),
 	.check = check,
 	.start = start,
 	.reload = reload,

@@ -8,7 +8,7 @@ import unittest
 
 import zmq
 
-from unit_test import DENIED, DISABLED, DRAINING, NO_METHOD, REPLY, Caller, Refused, UnitTest
+from unit_test import DENIED, DISABLED, DRAINING, NO_METHOD, PATIENCE, REPLY, Caller, Refused, UnitTest
 
 
 class ReloadTest(UnitTest):
@@ -26,7 +26,7 @@ class ReloadTest(UnitTest):
         self.unit_file.write_text("plugins = {%s}\n" % ", ".join(f'"{name}"' for name in names) + self.unit_conf)
 
     def reload(self, caller=None):
-        answer = (caller or self.caller).call("kontor.reload", left_ms=30000)
+        answer = (caller or self.caller).call("kontor.reload", left_ms=PATIENCE * 1000)
         self.assertEqual(answer["unit"], "one")
         return answer["taken"], [(row["verdict"], row["place"], row["message"]) for row in answer["rows"]]
 
@@ -45,10 +45,7 @@ class ReloadTest(UnitTest):
         return self.caller.call("jobs.get", {"job_id": number})
 
     def wait_for_job(self, number, state="done"):
-        until = time.monotonic() + 20
-        while self.job(number)["state"] != state and time.monotonic() < until:
-            time.sleep(0.05)
-        self.assertEqual(self.job(number)["state"], state)
+        self.wait_until(lambda: self.job(number)["state"] == state, state)
 
 
 class ComeAndGo(ReloadTest):
@@ -84,22 +81,22 @@ class ComeAndGo(ReloadTest):
         self.unit_conf = 'plugin "other" { workers = 1 }\n'
         self.site('service "other" { endpoints = {"ipc:///run/kontor/other.sock"} }\n')
         self.taken("probe", "other")
-        accepted = [self.caller.send("other.wait", {"ms": 500}) for _ in range(3)]
+        accepted = [self.hold("other") for _ in range(3)]
         self.plugins("probe")
         verdict = []
         asker = threading.Thread(target=lambda: verdict.append(self.reload(Caller(self.endpoint))))
         asker.start()
         self.wait_for_log("configuration read again", 2)
-        late, answered = Caller(self.endpoint), 0
+        late = Caller(self.endpoint)
         with self.assertRaises(Refused) as caught:
             late.call("other.wait", {"ms": 0})
         self.assertEqual(caught.exception.code, DRAINING)
         self.assertGreater(caught.exception.body["retry_after_ms"], 0)
-        while asker.is_alive():
+        for _ in range(20):
             self.assertEqual(late.call("probe.wait", {"ms": 0}), {"slept_ms": 0})
-            answered += 1
+        self.assertTrue(asker.is_alive())
+        self.release()
         asker.join()
-        self.assertGreater(answered, 5)                               # in the 1.5 s that the other one needed
         answers = [self.caller.receive() for _ in accepted]
         self.assertEqual([(header[1], header[2]) for header, _ in answers], [(REPLY, number) for number in accepted])
         self.assertIn(("taken", "", "plugin other is out"), verdict[0][1])
@@ -113,9 +110,7 @@ class ComeAndGo(ReloadTest):
             self.taken("probe", "other")
             for number in numbers:
                 self.caller.call("other.submit", {"job_id": number}, key=str(number))
-            until = time.monotonic() + 10
-            while not self.job(numbers[0])["done"] and time.monotonic() < until:
-                time.sleep(0.01)
+            self.wait_until(lambda: self.job(numbers[0])["done"], "at work")  # pylint: disable=cell-var-from-loop
             self.taken("probe")
             before = [(job["state"], job["done"]) for job in map(self.job, numbers)]
             if ("done", 10) not in before:
@@ -132,7 +127,7 @@ class ComeAndGo(ReloadTest):
 class Switches(ReloadTest):
     def test_a_service_is_switched_off_and_on_by_one_line(self):
         self.taken("probe", "other")
-        running = self.caller.send("other.wait", {"ms": 300})
+        running = self.hold("other")
         late = Caller(self.endpoint)
         self.site('service "other" { enabled = no }\n')
         taken, rows = self.reload(late)
@@ -143,6 +138,7 @@ class Switches(ReloadTest):
                 late.call(method, arguments)
             self.assertEqual(caught.exception.code, DISABLED)
             self.assertIn("dev", str(caught.exception))
+        self.release()
         self.assertEqual(self.caller.receive()[0][1:3], [REPLY, running])
         self.assertFalse(self.plugin("other")["enabled"])
         self.site("")
@@ -158,7 +154,7 @@ class Switches(ReloadTest):
         self.site(f'service "other" {{ endpoints = {{"ipc://{self.folder}/elsewhere.sock"}} }}\n')
         self.taken("probe")
         self.caller.send("probe.call", {"method": "other.who"})
-        self.assertTrue(elsewhere.poll(10000))
+        self.assertTrue(elsewhere.poll(PATIENCE * 1000))
 
     def test_limits_of_a_queue_are_taken_and_the_number_of_workers_needs_a_restart(self):
         self.unit_conf = 'plugin "probe" {\n queue = 7\n workers = 3\n}\n'
@@ -216,7 +212,7 @@ class Failures(ReloadTest):
     def test_a_plugin_that_takes_longer_than_drain_timeout_leaves_when_it_can(self):
         self.site('drain_timeout = 1s\nservice "other" { endpoints = {"ipc:///run/kontor/other.sock"} }\n')
         self.taken("probe", "other")
-        running = self.caller.send("other.wait", {"ms": 2500})
+        running = self.hold("other")
         late = Caller(self.endpoint)
         self.plugins("probe")
         taken, rows = self.reload(late)
@@ -224,6 +220,7 @@ class Failures(ReloadTest):
         self.plugins("probe", "other")                                # too early
         taken, rows = self.reload(late)
         self.assertTrue(any(row[0] == "failed" and "still being taken out" in row[2] for row in rows), rows)
+        self.release()
         self.assertEqual(self.caller.receive()[0][1:3], [REPLY, running])
         self.wait_for_log("plugin taken out")
         self.taken("probe", "other")
@@ -231,33 +228,40 @@ class Failures(ReloadTest):
     def test_sigterm_during_a_reload_stops_the_unit_as_always(self):
         self.site('service "other" { endpoints = {"ipc:///run/kontor/other.sock"} }\n')
         self.taken("probe", "other")
-        running = self.caller.send("other.wait", {"ms": 1500})
+        running = self.hold("other")
         asker = Caller(self.endpoint)
         self.plugins("probe")
-        asked = asker.send("kontor.reload", left_ms=30000)
+        asked = asker.send("kontor.reload", left_ms=PATIENCE * 1000)
         self.wait_for_log("configuration read again", 2)
         self.process.send_signal(signal.SIGTERM)
         header, body = asker.receive()
         self.assertEqual((header[2], body["taken"]), (asked, True))
         self.assertIn("has not ended yet", body["rows"][-1]["message"])
+        self.release()
         self.assertEqual(self.caller.receive()[0][1:3], [REPLY, running])
-        self.assertEqual(self.process.wait(15), 0)
+        self.assertEqual(self.process.wait(PATIENCE), 0)
         self.assertIn("unit has stopped", self.log_text())
 
     def test_who_asks_during_a_reload_is_answered_by_one_that_began_later(self):
         self.site('service "other" { endpoints = {"ipc:///run/kontor/other.sock"} }\n')
         self.taken("probe", "other")
-        self.caller.send("other.wait", {"ms": 800})
+        self.hold("other")
         first = Caller(self.endpoint)
         self.plugins("probe")
-        asked = first.send("kontor.reload", left_ms=30000)
+        asked = first.send("kontor.reload", left_ms=PATIENCE * 1000)
         self.wait_for_log("configuration read again", 2)
         self.process.send_signal(signal.SIGHUP)
         self.plugins("probe", "other")
-        taken, rows = self.reload(Caller(self.endpoint))
-        self.assertIn(("taken", "", "plugin other 1.0 is in"), rows)
+        second = Caller(self.endpoint)
+        later = second.send("kontor.reload", left_ms=PATIENCE * 1000)
+        second.send("kontor.ping")                                    # answered after the unit has read what came before
+        self.assertNotEqual(second.receive()[0][2], later)
+        self.release()
         header, body = first.receive()
         self.assertEqual((header[2], body["taken"]), (asked, True))
+        header, body = second.receive()
+        self.assertEqual((header[2], body["taken"]), (later, True))
+        self.assertIn("plugin other 1.0 is in", [row["message"] for row in body["rows"]])
         self.assertEqual(self.caller.receive()[0][1], REPLY)          # of other.wait
         self.assertEqual(self.caller.call("other.wait", {"ms": 0}), {"slept_ms": 0})
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,6 +122,53 @@ static void test_a_sound_configuration_is_filled_with_types(void **state)
 	assert_int_equal(self->limit, 9);
 	assert_string_equal(self->list[1], "y z");
 	assert_null(self->list[2]);
+}
+
+static const struct lane_entry *lane_of(const struct fixture *fixture, const char *name)
+{
+	for (size_t i = 0; i < LANES; i++)
+		if (strcmp(fixture->unit.config->lanes[i].name, name) == 0)
+			return &fixture->unit.config->lanes[i];
+	fail_msg("there is no lane %s", name);
+	return NULL;
+}
+
+static void test_a_lane_has_a_session_for_each_thread_and_one_more(void **state)
+{
+	struct fixture *fixture = *state;
+	write_file(fixture, "units/one.conf",
+		   "plugins = {\"probe\"}\nlane \"settle\" { threads = 5 }\nlane \"file\" { connections = 7 }\n");
+	assert_int_equal(check(fixture), 0);
+	assert_int_equal(lane_of(fixture, "settle")->threads, 5);
+	assert_int_equal(lane_of(fixture, "settle")->connections, 6);
+	assert_int_equal(lane_of(fixture, "file")->threads, 1);
+	assert_int_equal(lane_of(fixture, "file")->connections, 7);
+	assert_int_equal(lane_of(fixture, "interactive")->threads, 2);
+}
+
+/* This process may use only so many of its cores. */
+static void test_uploads_leave_a_core_to_the_others(void **state)
+{
+	struct fixture *fixture = *state;
+	cpu_set_t all, some;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&some);
+	write_file(fixture, "units/one.conf", "plugins = {\"probe\"}\n");
+	int cores = 0, rc = 0;
+	for (int core = 0; core < CPU_SETSIZE && rc == 0; core++) {
+		if (!CPU_ISSET(core, &all))
+			continue;
+		CPU_SET(core, &some);
+		cores++;
+		assert_int_equal(sched_setaffinity(0, sizeof(some), &some), 0);
+		rc = check(fixture);
+		if (rc == 0)
+			assert_int_equal(lane_of(fixture, "upload")->threads, cores == 1   ? 1
+									      : cores > 64 ? 63
+											   : cores - 1);
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+	assert_int_equal(rc, 0);
 }
 
 static void test_later_layers_win_and_the_dump_says_where_from(void **state)
@@ -386,6 +434,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_sound_configuration_is_filled_with_types),
+		TEST(test_a_lane_has_a_session_for_each_thread_and_one_more),
+		TEST(test_uploads_leave_a_core_to_the_others),
 		TEST(test_later_layers_win_and_the_dump_says_where_from),
 		TEST(test_each_error_has_its_file_and_line),
 		TEST(test_every_error_is_reported_not_only_the_first),

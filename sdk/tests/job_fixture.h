@@ -226,7 +226,7 @@ static kontor_job_runner *new_runner_of(struct kontor_job_runner_options *option
 	return runner;
 }
 
-static kontor_job_runner *new_runner(const char *owner, uint64_t instance, uint32_t lease_ms)
+__attribute__((unused)) static kontor_job_runner *new_runner(const char *owner, uint64_t instance, uint32_t lease_ms)
 {
 	return new_runner_of(
 		&(struct kontor_job_runner_options){.owner = owner, .instance = instance, .lease_ms = lease_ms});
@@ -262,22 +262,43 @@ static struct kontor_job_info info_of(uint64_t job_id)
 	return info;
 }
 
-/* Steps until there is nothing to do for idle_ms. */
+/* Steps until there is nothing to do for idle_ms; however slow the machine, the last step begins after these. */
 static void run_dry(kontor_job_runner *runner, unsigned idle_ms)
 {
 	int64_t quiet_since = kontor_monotonic_ms();
-	while (kontor_monotonic_ms() - quiet_since <= idle_ms) {
+	for (bool last = false;;) {
 		int rc = kontor_job_runner_step(runner, &err);
 		if (rc < 0)
 			fail_msg("step: %d %s", rc, err.message);
 		if (rc == 1)
 			quiet_since = kontor_monotonic_ms();
+		else if (last)
+			return;
 		else
 			sleep_us(2000);
+		last = kontor_monotonic_ms() - quiet_since > idle_ms;
 	}
 }
 
-static int64_t query_int(const char *sql)
+/* A thread's: steps of the runner, which is its argument, until the kind's finish has run; returns how many it made. */
+__attribute__((unused)) static void *step_until_finished(void *arg)
+{
+	kontor_job_runner *runner = arg;
+	struct kontor_error e = KONTOR_ERROR_INIT;
+	intptr_t steps = 0;
+	int64_t deadline = kontor_monotonic_ms() + 120000;
+	while (!script.finishes && kontor_monotonic_ms() < deadline) {
+		int rc = kontor_job_runner_step(runner, &e);
+		if (rc < 0)
+			return (void *)(intptr_t)rc;
+		steps += rc;
+		if (!rc)
+			kontor_job_lane_wait(LANE, 5);
+	}
+	return (void *)steps;
+}
+
+__attribute__((unused)) static int64_t query_int(const char *sql)
 {
 	int64_t value = -1;
 	ok(kontor_db_query_int(conn, sql, KONTOR_NO_PARAMS, &value, &err));

@@ -82,8 +82,23 @@ static void test_the_jobs_of_one_user_run_in_their_order(void **state)
 	script.chunks = 2;
 	for (uint64_t id = 1; id <= 3; id++)
 		submit_as("ada", id, NULL);
+	exec("UPDATE job SET created_ms = created_ms - 60000 WHERE job_id = 3"); /* ids of several units come in any
+										    order */
 	run_dry(runner, 30);
-	assert_string_equal(sequence, "1.0 1.1 2.0 2.1 3.0 3.1");
+	assert_string_equal(sequence, "3.0 3.1 1.0 1.1 2.0 2.1");
+	kontor_job_runner_free(runner);
+}
+
+static void test_a_chunk_that_had_to_wait_comes_behind_the_others(void **state)
+{
+	(void)state;
+	kontor_job_runner *runner = new_runner("u@m", 1, 15000);
+	script.chunks = 4;
+	submit_as("ada", 1, NULL);
+	steps(runner, 1);                                                 /* the plan */
+	exec("UPDATE job_chunk SET run_at_ms = 1000 WHERE chunk_no = 1"); /* its time has come long ago */
+	run_dry(runner, 30);
+	assert_string_equal(sequence, "1.0 1.2 1.3 1.1");
 	kontor_job_runner_free(runner);
 }
 
@@ -119,6 +134,7 @@ int main(void)
 		turn_test(test_a_small_job_of_another_user_runs_within_two_steps_of_a_big_one),
 		turn_test(test_three_users_are_served_in_turn_one_of_them_without_a_name),
 		turn_test(test_the_jobs_of_one_user_run_in_their_order),
+		turn_test(test_a_chunk_that_had_to_wait_comes_behind_the_others),
 		turn_test(test_a_job_that_waits_holds_up_neither_its_user_nor_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,6 +138,45 @@ static void test_history_is_kept_for_its_time_and_goes_as_a_whole(void **state)
 	kontor_job_runner_free(runner);
 }
 
+static void *expire_all(void *arg)
+{
+	struct kontor_error e = KONTOR_ERROR_INIT;
+	kontor_conn *own = NULL;
+	(void)arg;
+	uint64_t jobs = 0;
+	int rc = kontor_db_acquire(db, &own, &e);
+	if (!rc)
+		rc = kontor_jobs_expire(own, 1000, INT64_MAX, &jobs, &e);
+	kontor_db_release(own);
+	return (void *)(intptr_t)rc;
+}
+
+static int tx_retry_beside_expiry(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	(void)e;
+	exec("UPDATE job SET finished_ms = 0, stage = 'plan', state = 'queued'");
+	assert_int_equal(pthread_create(arg, NULL, expire_all, NULL), 0);
+	assert_true(test_database_wait_for_a_waiter(tx));
+	return 0;
+}
+
+static void test_a_job_that_begins_again_while_it_is_looked_at_stays(void **state)
+{
+	(void)state;
+	kontor_job_runner *runner = new_runner("u@m", 1, 15000);
+	pthread_t thread;
+	void *rc = NULL;
+	submit(1, NULL);
+	run_dry(runner, 30);
+	exec("UPDATE job SET finished_ms = finished_ms - 86400000");
+	ok(kontor_db_transaction(conn, tx_retry_beside_expiry, &thread, &err));
+	pthread_join(thread, &rc);
+	assert_int_equal((intptr_t)rc, 0);
+	assert_string_equal(info_of(1).state, "queued");
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_chunk"), script.chunks);
+	kontor_job_runner_free(runner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +184,7 @@ int main(void)
 		test(test_jobs_are_found_by_lane_user_state_and_whether_they_have_ended),
 		test(test_the_speed_is_that_of_the_last_half_minute_whatever_was_before),
 		test(test_history_is_kept_for_its_time_and_goes_as_a_whole),
+		test(test_a_job_that_begins_again_while_it_is_looked_at_stays),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <mysql.h>
@@ -62,6 +63,24 @@ static kontor_db *test_database_close(kontor_db *db)
 	mysql_query(admin, sql);
 	mysql_close(admin);
 	return NULL;
+}
+
+/* Until a session of this test's database waits for a row that another one has locked; false: none did for a minute.
+ * The server renews the table that says so only when nobody has read it for 0.1 s. */
+__attribute__((unused)) static bool test_database_wait_for_a_waiter(kontor_conn *conn)
+{
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	int64_t waiters = 0;
+	for (int i = 0; i < 400 && !waiters; i++) {
+		nanosleep(&(struct timespec){0, 150000000}, NULL);
+		if (kontor_db_query_int(conn,
+					"SELECT COUNT(*) FROM information_schema.INNODB_TRX t "
+					"JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id "
+					"WHERE t.trx_state = 'LOCK WAIT' AND p.DB = DATABASE()",
+					KONTOR_NO_PARAMS, &waiters, &err))
+			return false;
+	}
+	return waiters > 0;
 }
 
 #endif

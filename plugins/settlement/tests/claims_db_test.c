@@ -276,18 +276,6 @@ static enum kontor_verdict verdict_of(struct racer *racer)
 	return racer->file->rows[0].verdict;
 }
 
-/* Until another session waits for a lock. The server renews this table only when nobody has read it for 0.1 s. */
-static void wait_for_a_waiter(void)
-{
-	for (int i = 0; i < 200; i++) {
-		struct timespec pause = {0, 150000000};
-		nanosleep(&pause, NULL);
-		if (sql_int("SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"))
-			return;
-	}
-	fail_msg("nobody waits for a lock");
-}
-
 static void test_of_many_uploads_at_once_one_claims_the_item(void **state)
 {
 	(void)state;
@@ -334,7 +322,7 @@ static void test_without_the_fence_the_tables_key_decides(void **state)
 			     NULL);
 	struct racer second;
 	start(&second, 6, SHOP_TEXT ",1,,");
-	wait_for_a_waiter();
+	assert_true(test_database_wait_for_a_waiter(first));
 	commit(first);
 	assert_int_equal(verdict_of(&second), KONTOR_VERDICT_ALREADY_CLAIMED);
 	assert_non_null(strstr(second.file->rows[0].reason, "upload 5"));
@@ -361,7 +349,7 @@ static void test_a_claim_that_meets_the_start_of_the_windows_run_comes_too_late(
 		"AND state = 'closed'");
 	struct racer claim;
 	start(&claim, 6, SHOP_TEXT ",1,,");
-	wait_for_a_waiter();
+	assert_true(test_database_wait_for_a_waiter(run));
 	commit(run);
 	assert_int_equal(verdict_of(&claim), KONTOR_VERDICT_ALREADY_SETTLED);
 	assert_int_equal(sql_int("SELECT COUNT(*) FROM claim"), 0);
@@ -385,7 +373,7 @@ static int hold_claim(kontor_conn *tx, void *arg, struct kontor_error *e)
 		return rc;
 	/* Our transaction is open: the window's run cannot begin before it ends. */
 	pthread_create(&thread, NULL, begin_settling, &result);
-	wait_for_a_waiter();
+	assert_true(test_database_wait_for_a_waiter(tx));
 	check(kontor_db_exec(tx, "COMMIT", KONTOR_NO_PARAMS, NULL, e));
 	pthread_join(thread, NULL);
 	return result;

@@ -113,7 +113,7 @@ static void test_history_is_kept_for_its_time_and_goes_as_a_whole(void **state)
 	run_dry(runner, 30);
 	exec("INSERT INTO job_output (job_id, chunk_no, piece, plain_bytes, data) SELECT j.job_id, 0, seq, 1, 'x' FROM "
 	     "job j, "
-	     "seq_0_to_39");
+	     "seq_0_to_139");
 	exec("INSERT INTO job_chunk (job_id, chunk_no, state) SELECT 1, seq, 'done' FROM seq_10_to_2510");
 	exec("UPDATE job SET finished_ms = finished_ms - job_id * 86400000 WHERE job_id < 3"); /* one day, two days,
 												  today */
@@ -125,8 +125,8 @@ static void test_history_is_kept_for_its_time_and_goes_as_a_whole(void **state)
 	assert_int_equal(query_int("SELECT COUNT(*) FROM job"), 4);
 	ok(kontor_job_outputs_expire(conn, day_ms + day_ms / 2, INT64_MAX, &jobs, &err));
 	assert_int_equal(jobs, 1);
-	assert_int_equal(query_int("SELECT COUNT(*) FROM job_output WHERE job_id <> 2"), 80);
-	assert_int_equal(query_int("SELECT COUNT(*) FROM job_output"), 80);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_output WHERE job_id <> 2"), 280);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_output"), 280);
 	ok(kontor_jobs_expire(conn, day_ms / 2, INT64_MAX, &jobs, &err));
 	assert_int_equal(jobs, 2);
 	assert_int_equal(query_int("SELECT SUM(job_id) FROM job"), 7);

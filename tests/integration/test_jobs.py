@@ -84,15 +84,17 @@ class Jobs(Scenario):
 
 
 class Reports(Scenario):
-    WINDOW = "2026-W45"
+    """Each report has more rows than a page may (4000, of rejects 500), that of items first some pages that are full of bytes."""
+    WINDOW, ROWS, SHOPS, REJECTS = "2026-W45", 6000, 4100, 600
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.rows = [item(order=f"P-{n}", shop=1 + n % 37, amount=f"{n}.{n % 100:02d}", note='"a ""note"", =1+1"' if n == 7 else "")
-                    for n in range(6000)]
+        cls.rows = [item(order=f"P-{n}", shop=1 + n % cls.SHOPS, amount=f"{n}.{n % 100:02d}",
+                         note='"a ""note"", =1+1"' if n == 7 else "x" * 400 if n % cls.SHOPS < 1000 else "") for n in range(cls.ROWS)]
+        bad = [item(order=f"late-{n}", amount="x") for n in range(cls.REJECTS - 1)]
         path = cls.scratch / "items.csv"
-        path.write_text("\n".join((cls.header(), *cls.rows, item(order="late", amount="x"), item(order="=cmd", amount="1"))) + "\n")
+        path.write_text("\n".join((cls.header(), *cls.rows, *bad, item(order="=cmd", amount="1"))) + "\n")
         cls.kontor.json("upload", path, "--kind", "billing-items", "--region", "SG", "--follow")
 
     @staticmethod
@@ -110,7 +112,7 @@ class Reports(Scenario):
 
     def test_the_items_of_a_window_come_back_as_they_were_sent(self):
         rows = self.report("items")
-        self.assertEqual(len(rows), 6000)
+        self.assertEqual(len(rows), self.ROWS)
         self.assertEqual({(row["shop_user_id"], row["order_id"], row["amount"], row["currency"], row["occurred_at"]) for row in rows},
                          {tuple(row.split(",")[i] for i in (0, 1, 3, 4, 5)) for row in self.rows})
         keys = [(int(row["shop_user_id"]), int(row["billing_item_id"])) for row in rows]
@@ -124,6 +126,7 @@ class Reports(Scenario):
         run = self.pay("SG", self.WINDOW)
         rows = self.report("payouts")
         listed = self.kontor.lines("payout", "list", "--run", run["run_id"])
+        self.assertEqual(len(listed), self.SHOPS)
         self.assertEqual([(row["payout_id"], row["shop_user_id"], row["currency"], row["state"], row["reason"]) for row in rows],
                          [(row["payout_id"], row["shop_user_id"], row["currency"], row["state"], row["reason"]) for row in listed])
         self.assertEqual([round(float(row["net"]) * 100) for row in rows], [row["net_minor"] for row in listed])
@@ -131,9 +134,11 @@ class Reports(Scenario):
     def test_rejects_are_those_of_the_uploads_of_the_week(self):
         window = self.kontor.sql("SELECT DATE_FORMAT(DATE_ADD(NOW(), INTERVAL 8 HOUR), '%x-W%v')")[0][0]     # Singapore's week
         rows = self.report("rejects", window=window)
+        first = self.ROWS + 2                                       # line of the file
         self.assertEqual([(row["line"], row["column"], row["verdict"]) for row in rows],
-                         [("6002", "amount", "bad_row"), ("6003", "order_id", "bad_row")])
-        self.assertIn("late,order,x", rows[0]["row"])
+                         [(str(first + n), "order_id" if n == self.REJECTS - 1 else "amount", "bad_row") for n in range(self.REJECTS)])
+        self.assertIn("late-0,order,x", rows[0]["row"])
+        self.assertEqual(self.report("rejects", region="MY", window=window), [])
         self.assertEqual(self.report("rejects", window="2026-W02"), [])
 
     def test_a_report_does_not_wait_for_a_lane_of_uploads_that_is_full(self):
@@ -173,9 +178,14 @@ class Reports(Scenario):
                 (("items", "--region", "SG", "--window", self.WINDOW, "--out", self.scratch / "no/such/folder"), 1, "no/such/folder")):
             self.assertIn(said, self.refused("report", *arguments, code=code))
             self.assertEqual(list(self.scratch.glob("refused*")), [])
+        for what in "items", "payouts", "rejects":                  # carol may only look
+            self.assertIn("role operator", self.refused("report", what, "--region", "SG", "--window", self.WINDOW, "--out", out,
+                                                        "--as", "carol"))
+        self.assertEqual(list(self.scratch.glob("refused*")), [])
         started = self.kontor.json("call", "settlement.report_items", "region=SG", f"window={self.WINDOW}")
         self.kontor.run("jobs", "follow", started["job_id"])
         self.assertIn("data", self.kontor.json("call", "jobs.output", f"job_id={started['job_id']}"))
+        self.assertIn("role operator", self.refused("call", "jobs.output", f"job_id={started['job_id']}", "--as", "carol"))
         self.kontor.sql(f"UPDATE job SET state = 'failed' WHERE job_id = {started['job_id']}")
         self.assertIn("is failed", self.refused("call", "jobs.output", f"job_id={started['job_id']}"))
         self.assertIn("there is no job", self.refused("call", "jobs.output", "job_id=77"))

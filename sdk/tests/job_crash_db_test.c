@@ -193,13 +193,6 @@ static void test_sessions_killed_at_random_lose_and_double_nothing(void **state)
 
 /* ---- a database that goes away in the middle of a step ---- */
 
-static char door[64]; /* a symbolic link to the server's socket: without it nobody gets in */
-
-static void open_door(void)
-{
-	assert_int_equal(symlink(getenv("KONTOR_TEST_SOCKET"), door), 0);
-}
-
 static int lose_the_database(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
 {
 	if (s->flag++ > 0)
@@ -211,13 +204,7 @@ static int lose_the_database(struct script *s, kontor_job *job, kontor_chunk *ch
 static void test_an_ending_that_could_not_be_written_is_written_when_the_database_is_back(void **state)
 {
 	(void)state;
-	snprintf(door, sizeof(door), "/tmp/kontor-test-door-%d", (int)getpid());
-	open_door();
-	struct kontor_db_options options = {.socket = door, .user = "root", .database = test_database_name};
-	kontor_db *main_db = db;
-	ok(kontor_db_open(&options, &db, &err));
-	host = kontor_host_free(host);
-	open_host();
+	kontor_db *main_db = go_through_a_door();
 	script.chunk = lose_the_database;
 	kontor_job_runner *runner = new_runner("u@m", 1, 15000);
 	submit(1, NULL);

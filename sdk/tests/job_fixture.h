@@ -333,6 +333,30 @@ static void open_host(void)
 	assert_non_null(host);
 }
 
+/* ---- a database that can be away ---- */
+
+__attribute__((unused)) static char door[64]; /* a symbolic link to the server's socket: without it nobody gets in */
+
+__attribute__((unused)) static void open_door(void)
+{
+	const char *socket = getenv("KONTOR_TEST_SOCKET");
+	assert_int_equal(socket ? symlink(socket, door) : -1, 0);
+}
+
+/* From now on `db`, and the host's database, is a pool that connects through the door. Returns the pool that it was,
+ * which has to be `db` again at the end. */
+__attribute__((unused)) static kontor_db *go_through_a_door(void)
+{
+	kontor_db *before = db;
+	snprintf(door, sizeof(door), "/tmp/kontor-test-door-%d", (int)getpid());
+	open_door();
+	struct kontor_db_options options = {.socket = door, .user = "root", .database = test_database_name};
+	ok(kontor_db_open(&options, &db, &err));
+	host = kontor_host_free(host);
+	open_host();
+	return before;
+}
+
 static int setup(void **state)
 {
 	(void)state;

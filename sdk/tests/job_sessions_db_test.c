@@ -132,13 +132,6 @@ static void test_a_session_that_is_lost_counts_no_more(void **state)
 	run_chunk(lose_sessions);
 }
 
-static char door[64]; /* a symbolic link to the server's socket: without it nobody gets in */
-
-static void open_door(void)
-{
-	assert_int_equal(symlink(getenv("KONTOR_TEST_SOCKET"), door), 0);
-}
-
 static int connect_in_vain(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
 {
 	kontor_conn *second = NULL;
@@ -155,19 +148,11 @@ static int connect_in_vain(struct script *s, kontor_job *job, kontor_chunk *chun
 static void test_a_session_that_could_not_be_opened_counts_not(void **state)
 {
 	(void)state;
-	snprintf(door, sizeof(door), "/tmp/kontor-test-sessions-%d", (int)getpid());
-	open_door();
-	struct kontor_db_options options = {.socket = door, .user = "root", .database = test_database_name};
-	kontor_db *main_db = db;
-	ok(kontor_db_open(&options, &db, &err));
-	host = kontor_host_free(host);
-	open_host();
+	kontor_db *main_db = go_through_a_door();
 	run_chunk(connect_in_vain);
 	unlink(door);
-	host = kontor_host_free(host);
 	kontor_db_close(db);
 	db = main_db;
-	open_host();
 }
 
 #define sessions_test(name) cmocka_unit_test_setup_teardown(name, begin, end)

@@ -3,70 +3,17 @@
  * Reports: a job writes one, this command fetches it. The file is there as a whole or not at all.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <zstd.h>
 
 #include "cli.h"
+#include "out_file.h"
 #include "output.h"
 
-#define FILE_MODE 0600 /* a report has what shops earn, and perhaps accounts */
-
-struct target {
-	const char *path;
-	char *unfinished; /* beside it: a rename stays within the file system */
-	FILE *out;
-};
-
-static int open_target(const char *path, struct target *ret)
-{
-	*ret = (struct target){.path = path};
-	if (asprintf(&ret->unfinished, "%s.XXXXXX", path) < 0) {
-		ret->unfinished = NULL;
-		complain("out of memory");
-		return EXIT_REFUSED;
-	}
-	int fd = mkostemp(ret->unfinished, O_CLOEXEC);
-	if (fd >= 0 && fchmod(fd, FILE_MODE) == 0)
-		ret->out = fdopen(fd, "w");
-	if (ret->out)
-		return EXIT_DONE;
-	complain("%s cannot be written: %s; no report was asked for", path, strerror(errno));
-	if (fd >= 0) {
-		close(fd);
-		unlink(ret->unfinished);
-	}
-	return EXIT_REFUSED;
-}
-
-static int save_target(struct target *target)
-{
-	bool good = fflush(target->out) == 0 && fsync(fileno(target->out)) == 0;
-	good = fclose(target->out) == 0 && good;
-	target->out = NULL;
-	if (good && rename(target->unfinished, target->path) == 0)
-		return EXIT_DONE;
-	complain("%s could not be written: %s", target->path, strerror(errno));
-	unlink(target->unfinished);
-	return EXIT_REFUSED;
-}
-
-static void close_target(struct target *target)
-{
-	if (target->out) {
-		fclose(target->out);
-		if (target->unfinished)
-			unlink(target->unfinished);
-	}
-	free(target->unfinished);
-}
-
-static int write_piece(const struct target *target, const msgpack_object *reply)
+static int write_piece(const struct out_file *target, const msgpack_object *reply)
 {
 	struct kontor_text frame = kontor_get_text(reply, "data");
 	uint64_t bytes = kontor_get_uint(reply, "bytes", 0);
@@ -76,13 +23,14 @@ static int write_piece(const struct target *target, const msgpack_object *reply)
 	if (!whole)
 		complain("a piece of the report cannot be unpacked: ask for the report again");
 	else if (fwrite(plain, 1, size, target->out) != size)
-		complain("%s: %s", target->path, strerror(errno));
+		complain("%s could not be written: %s; make room, then ask for the report again", target->path,
+			 strerror(errno));
 	whole = whole && !ferror(target->out);
 	free(plain);
 	return whole ? EXIT_DONE : EXIT_REFUSED;
 }
 
-static int fetch(struct cli *cli, uint64_t job_id, const struct target *target)
+static int fetch(struct cli *cli, uint64_t job_id, const struct out_file *target)
 {
 	uint64_t next = 0;
 	bool more = true;
@@ -133,10 +81,10 @@ static void print_result(const struct cli *cli, uint64_t job_id, const char *pat
 static int run_report(struct cli *cli, const struct command_line *line)
 {
 	const char *path = command_line_value(line, "--out");
-	struct target target;
+	struct out_file target;
 	kontor_body *job = NULL;
 	struct follow follow = {.what = line->command->words};
-	int code = open_target(path, &target);
+	int code = out_file_open(path, "no report was asked for", &target);
 	if (code == EXIT_DONE)
 		code = start(cli, line, &follow.job_id);
 	if (code == EXIT_DONE)
@@ -144,11 +92,11 @@ static int run_report(struct cli *cli, const struct command_line *line)
 	if (code == EXIT_DONE)
 		code = fetch(cli, follow.job_id, &target);
 	if (code == EXIT_DONE)
-		code = save_target(&target);
+		code = out_file_save(&target, NULL);
 	if (code == EXIT_DONE)
 		print_result(cli, follow.job_id, path, kontor_body_map(job));
 	kontor_body_free(job);
-	close_target(&target);
+	out_file_close(&target);
 	return code;
 }
 

@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "kontor/text.h"
 #include "kontor/upload.h"
+#include "out_file.h"
 #include "output.h"
 #include "rejects.h"
 #include "upload_send.h"
@@ -77,7 +78,7 @@ static int run_show(struct cli *cli, const struct command_line *line)
 
 /* Prints the upload, saves its rejects, and gives the command's exit code. */
 static int show_end(struct cli *cli, const struct command_line *line, const struct upload_sent *sent,
-		    struct rejects_file *rejects_file, int code)
+		    struct out_file *rejects_file, int code)
 {
 	kontor_body *upload = NULL;
 	int read_code = read_upload(cli, sent->upload_id, &upload);
@@ -93,6 +94,9 @@ static int show_end(struct cli *cli, const struct command_line *line, const stru
 	if (waits(map))
 		fprintf(stderr,
 			"kontor: it counts once another user approves it: kontor approval list --state pending\n");
+	if (rejects > 0 && !rejects_file->path && !cli->json)
+		fprintf(stderr, "kontor: which rows were rejected, and why: kontor upload rejects %llu\n",
+			(unsigned long long)sent->upload_id);
 	if (code == EXIT_DONE && rejects > 0 && command_line_flag(line, "--strict")) {
 		complain("%llu rows were rejected, and --strict was asked for", (unsigned long long)rejects);
 		code = EXIT_REFUSED;
@@ -120,11 +124,11 @@ static void print_sent(struct cli *cli, const struct upload_sent *sent)
 static int run_upload(struct cli *cli, const struct command_line *line)
 {
 	struct upload_sent sent = {0};
-	struct rejects_file rejects;
+	struct out_file rejects;
 	kontor_body *job = NULL;
 	bool follows = command_line_flag(line, "--follow") || command_line_flag(line, "--strict") ||
 		       command_line_value(line, "--rejects");
-	int code = rejects_open(command_line_value(line, "--rejects"), &rejects);
+	int code = out_file_open(command_line_value(line, "--rejects"), "nothing was uploaded", &rejects);
 	if (code == EXIT_DONE)
 		code = upload_send(cli, line, &sent);
 	if (code == EXIT_DONE && !follows)
@@ -137,7 +141,7 @@ static int run_upload(struct cli *cli, const struct command_line *line)
 		if (code != EXIT_RETRY && code != EXIT_UNKNOWN)
 			code = show_end(cli, line, &sent, &rejects, code);
 	}
-	rejects_close(&rejects);
+	out_file_close(&rejects);
 	kontor_body_free(job);
 	kontor_body_free(sent.body);
 	return code;

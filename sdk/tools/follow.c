@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "interrupt.h"
 #include "kontor/time.h"
 #include "progress.h"
 
@@ -57,7 +58,30 @@ static int report_lost(uint64_t job_id, bool begun, const struct kontor_error *e
 	return code == EXIT_UNKNOWN ? EXIT_RETRY : code;
 }
 
-int follow_job(struct cli *cli, const struct follow *follow, kontor_body **ret_job)
+/* What the job waits for, or what else its bar does not show; NULL: it just goes on. */
+static const char *note_of(const msgpack_object *job, const char *state, char *buffer, size_t size)
+{
+	kontor_get_string(job, "error", buffer, size);
+	if (strcmp(state, "running") == 0)
+		return NULL;
+	return buffer[0] ? buffer : state;
+}
+
+static void show(struct progress *progress, const msgpack_object *job, const char *state)
+{
+	char note[512];
+	/* Taking back is not counted: the bar of the work would stand still, with a time left that means nothing. */
+	if (kontor_get_bool(job, "cancelling", false)) {
+		progress->rate = 0;
+		progress_show(progress, 0, 0, "being cancelled: what it did is taken back");
+		return;
+	}
+	progress->rate = kontor_get_uint(job, "rate", 0);
+	progress_show(progress, kontor_get_uint(job, "done", 0), kontor_get_uint(job, "total", 0),
+		      note_of(job, state, note, sizeof(note)));
+}
+
+static int follow_to_end(struct cli *cli, const struct follow *follow, kontor_body **ret_job)
 {
 	struct progress progress;
 	uint64_t seen_done = 0;
@@ -66,7 +90,7 @@ int follow_job(struct cli *cli, const struct follow *follow, kontor_body **ret_j
 	progress_begin(&progress, follow->what, "");
 	for (;;) {
 		struct kontor_error err = KONTOR_ERROR_INIT;
-		char state[24], note[512];
+		char state[24];
 		kontor_body *body = NULL;
 		int rc = read_job(cli, follow->job_id, seen_done, &body, &err);
 		bool final = rc && (exit_code_of(rc) == EXIT_REFUSED || exit_code_of(rc) == EXIT_USAGE);
@@ -85,7 +109,6 @@ int follow_job(struct cli *cli, const struct follow *follow, kontor_body **ret_j
 		read_ms = kontor_monotonic_ms();
 		seen_done = kontor_get_uint(job, "done", 0);
 		kontor_get_string(job, "state", state, sizeof(state));
-		kontor_get_string(job, "error", note, sizeof(note));
 		if (has_ended(state)) {
 			progress_end(&progress);
 			return report_end(job, state);
@@ -94,10 +117,17 @@ int follow_job(struct cli *cli, const struct follow *follow, kontor_body **ret_j
 			progress_end(&progress);
 			return EXIT_DONE;
 		}
-		progress.rate = kontor_get_uint(job, "rate", 0);
-		progress_show(&progress, seen_done, kontor_get_uint(job, "total", 0),
-			      strcmp(state, "running") == 0 ? NULL
-			      : note[0]                     ? note
-							    : state);
+		show(&progress, job, state);
 	}
+}
+
+int follow_job(struct cli *cli, const struct follow *follow, kontor_body **ret_job)
+{
+	unsigned long long job_id = follow->job_id;
+	interrupt_says("\nkontor: the job goes on; follow it with: kontor jobs follow %llu, stop it with: kontor jobs "
+		       "cancel %llu\n",
+		       job_id, job_id);
+	int code = follow_to_end(cli, follow, ret_job);
+	interrupt_says(NULL);
+	return code;
 }

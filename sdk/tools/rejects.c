@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rejects.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kontor/csv.h"
@@ -112,6 +110,10 @@ static void say_how_far(const msgpack_object *page)
 	else if (strcmp(state, "importing") == 0 && judged < total)
 		complain("the upload is importing: these are the rejects of %llu of %llu rows",
 			 (unsigned long long)judged, (unsigned long long)total);
+	else if (strcmp(state, "cancelled") == 0)
+		complain("the upload is cancelled: no row of it counts, and its rejects are deleted");
+	else if (strcmp(state, "refused") == 0 || strcmp(state, "failed") == 0)
+		complain("the upload is %s: no row of it counts; kontor upload show tells why", state);
 }
 
 int rejects_write(struct cli *cli, uint64_t upload_id, FILE *out)
@@ -149,46 +151,11 @@ int rejects_write(struct cli *cli, uint64_t upload_id, FILE *out)
 	return code;
 }
 
-int rejects_open(const char *path, struct rejects_file *ret)
+int rejects_save(struct cli *cli, uint64_t upload_id, struct out_file *file)
 {
-	*ret = (struct rejects_file){.path = path};
-	if (!path)
-		return EXIT_DONE;
-	if (asprintf(&ret->unfinished, "%s.part", path) < 0) {
-		ret->unfinished = NULL;
-		complain("out of memory");
-		return EXIT_REFUSED;
-	}
-	ret->out = fopen(ret->unfinished, "we");
-	if (ret->out)
-		return EXIT_DONE;
-	complain("the rejects cannot be written: %s: %s; nothing was uploaded", ret->unfinished, strerror(errno));
-	return EXIT_REFUSED;
-}
-
-int rejects_save(struct cli *cli, uint64_t upload_id, struct rejects_file *file)
-{
-	if (!file->out)
-		return EXIT_DONE;
-	int code = rejects_write(cli, upload_id, file->out);
-	bool written = !ferror(file->out);
-	written = fclose(file->out) == 0 && written;
-	file->out = NULL;
-	if (code == EXIT_DONE && (!written || rename(file->unfinished, file->path))) {
-		complain("%s: could not be written: %s; kontor upload rejects %llu prints the same", file->path,
-			 strerror(errno), (unsigned long long)upload_id);
-		code = EXIT_REFUSED;
-	}
-	if (code != EXIT_DONE)
-		remove(file->unfinished);
-	return code;
-}
-
-void rejects_close(struct rejects_file *file)
-{
-	if (file->out) {
-		fclose(file->out);
-		remove(file->unfinished);
-	}
-	free(file->unfinished);
+	char advice[96];
+	int code = file->out ? rejects_write(cli, upload_id, file->out) : EXIT_DONE;
+	snprintf(advice, sizeof(advice), "the same is printed by: kontor upload rejects %llu",
+		 (unsigned long long)upload_id);
+	return code ? code : out_file_save(file, advice);
 }

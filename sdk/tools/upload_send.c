@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upload_send.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/evp.h>
 
+#include "interrupt.h"
 #include "kontor/text.h"
 #include "progress.h"
 #include "source.h"
@@ -159,10 +161,57 @@ static int send_pieces(struct sending *s, uint64_t offset)
 	return code;
 }
 
-/* --resume: the upload's own row says how far it is. */
-static int find_broken_off(struct sending *s, uint64_t upload_id, struct upload_sent *ret, uint64_t *ret_offset)
+/* One that was begun otherwise is another upload: its row says of what, where and what for. */
+static int check_same_command(const msgpack_object *upload, const struct command_line *line)
+{
+	char kind[40], region[8];
+	unsigned long long upload_id = kontor_get_uint(upload, "upload_id", 0);
+	bool dry_run = kontor_get_bool(upload, "dry_run", false);
+	kontor_get_string(upload, "kind", kind, sizeof(kind));
+	kontor_get_string(upload, "region", region, sizeof(region));
+	if (strcmp(kind, command_line_value(line, "--kind")) != 0 ||
+	    strcmp(region, command_line_value(line, "--region")) != 0) {
+		complain("upload %llu was begun with --kind %s --region %s: only the same command goes on with it",
+			 upload_id, kind, region);
+		return EXIT_REFUSED;
+	}
+	if (dry_run != command_line_flag(line, "--dry-run")) {
+		complain("upload %llu was begun %s --dry-run: only the same command goes on with it", upload_id,
+			 dry_run ? "with" : "without");
+		return EXIT_REFUSED;
+	}
+	return EXIT_DONE;
+}
+
+/* Told before the first byte: bytes of two files in one upload would be of no use. */
+static int check_same_file(const struct sending *s, const msgpack_object *upload)
+{
+	char announced[2 * SHA256_SIZE + 1], hex[2 * SHA256_SIZE + 1];
+	kontor_get_string(upload, "sha256", announced, sizeof(announced));
+	if (!s->hashed || !announced[0] || strcmp(announced, kontor_hex(s->sha256, SHA256_SIZE, hex)) == 0)
+		return EXIT_DONE;
+	complain("upload %llu was begun with another file (its SHA-256 differs), or the file was changed; without "
+		 "--resume it becomes an upload of its own",
+		 (unsigned long long)kontor_get_uint(upload, "upload_id", 0));
+	return EXIT_REFUSED;
+}
+
+static int check_receiving(const msgpack_object *upload)
 {
 	char state[24];
+	unsigned long long upload_id = kontor_get_uint(upload, "upload_id", 0);
+	kontor_get_string(upload, "state", state, sizeof(state));
+	if (strcmp(state, "receiving") == 0)
+		return EXIT_DONE;
+	complain("upload %llu is %s: only one that is still receiving goes on; see: kontor upload show %llu", upload_id,
+		 state, upload_id);
+	return EXIT_REFUSED;
+}
+
+/* --resume: the upload's own row says how far it is. */
+static int find_broken_off(struct sending *s, const struct command_line *line, uint64_t upload_id,
+			   struct upload_sent *ret, uint64_t *ret_offset)
+{
 	kontor_body *upload = NULL;
 	kontor_writer *args = new_args();
 	kontor_put_uint(args, "upload_id", upload_id);
@@ -171,14 +220,15 @@ static int find_broken_off(struct sending *s, uint64_t upload_id, struct upload_
 	kontor_writer_free(args);
 	if (code != EXIT_DONE)
 		return code;
-	kontor_get_string(kontor_body_map(upload), "state", state, sizeof(state));
 	*ret_offset = kontor_get_uint(kontor_body_map(upload), "received_bytes", 0);
 	ret->upload_id = upload_id;
+	code = check_same_command(kontor_body_map(upload), line);
+	if (code == EXIT_DONE)
+		code = check_receiving(kontor_body_map(upload));
+	if (code == EXIT_DONE)
+		code = check_same_file(s, kontor_body_map(upload));
 	kontor_body_free(upload);
-	if (strcmp(state, "receiving") == 0)
-		return EXIT_DONE;
-	complain("upload %llu is %s: only one that is still receiving goes on", (unsigned long long)upload_id, state);
-	return EXIT_REFUSED;
+	return code;
 }
 
 static int finish(struct sending *s, kontor_body **ret_reply)
@@ -209,7 +259,7 @@ static int announce(struct sending *s, const struct command_line *line, struct u
 	const char *resume = command_line_value(line, "--resume");
 	uint64_t upload_id = 0;
 	if (resume && kontor_parse_id(kontor_text_of(resume), &upload_id))
-		return find_broken_off(s, upload_id, ret, ret_offset);
+		return find_broken_off(s, line, upload_id, ret, ret_offset);
 	kontor_body *answer = NULL;
 	int code = begin(s, line, &answer);
 	if (code != EXIT_DONE)
@@ -219,8 +269,20 @@ static int announce(struct sending *s, const struct command_line *line, struct u
 	return EXIT_DONE;
 }
 
+/* What is said when the sending is broken off, by whatever. */
+static void advise(const struct sending *s, char *out, size_t size)
+{
+	if (source_is_stream(s->source))
+		snprintf(out, size,
+			 "what was sent is kept: the same command with --resume %llu and the same input goes on there",
+			 (unsigned long long)s->upload_id);
+	else
+		snprintf(out, size, "what was sent is kept: the same command goes on there");
+}
+
 static int send_file(struct sending *s, const struct command_line *line, struct upload_sent *ret)
 {
+	char advice[160];
 	kontor_body *answer = NULL;
 	uint64_t offset = 0;
 	int code = source_is_stream(s->source) ? EXIT_DONE : hash_file(s);
@@ -229,16 +291,15 @@ static int send_file(struct sending *s, const struct command_line *line, struct 
 	if (code != EXIT_DONE || ret->repeated || ret->job_id)
 		return code;
 	s->upload_id = ret->upload_id;
+	advise(s, advice, sizeof(advice));
+	interrupt_says("\nkontor: %s\n", advice);
 	code = send_pieces(s, offset);
 	if (code == EXIT_DONE)
 		code = finish(s, &answer);
 	if (code == EXIT_DONE)
 		take_answer(ret, answer);
-	else if (source_is_stream(s->source))
-		complain("what was sent is kept: the same command with --resume %llu and the same input goes on there",
-			 (unsigned long long)s->upload_id);
-	else
-		complain("what was sent is kept: the same command goes on there");
+	else if (code != EXIT_REFUSED) /* a refusal would be the same again */
+		complain("%s", advice);
 	return code;
 }
 

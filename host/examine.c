@@ -112,7 +112,7 @@ static int examine_jobs(kontor_conn *conn, int64_t now_ms, kontor_writer *w, str
 {
 	const struct job_question questions[] = {
 		{SQL_DEAD_JOBS, "jobs used up their retries within a week", "their work is not done",
-		 "kontor jobs show ID tells why; then kontor jobs retry ID", now_ms - DEAD_JOBS_MS},
+		 "kontor jobs show ID tells why, and what to do", now_ms - DEAD_JOBS_MS},
 		{SQL_OLD_LEASES, "jobs lost their runner more than a minute ago and nobody went on",
 		 "no unit that answers has their plugin", "start its unit, or take the plugin into one (kontor reload)",
 		 now_ms - OLD_LEASE_MS},

@@ -139,13 +139,16 @@ static int plan_nothing(kontor_conn *tx, void *arg, struct kontor_error *err)
 }
 
 /* Only with claims the chunks pay for a join. Claims cannot change any more: the window is settling. */
-static int look_for_claims(kontor_conn *conn, const struct run_record *run, bool *ret, struct kontor_error *err)
+static int count_items(kontor_conn *conn, struct plan *plan, const struct settlement_window *window,
+		       struct kontor_error *err)
 {
-	int64_t one;
-	int code = kontor_db_query_int(conn, SQL_WINDOW_HAS_CLAIMS,
-				       KONTOR_PARAMS(P_STRING(run->region), P_UINT(run->window_no)), &one, err);
-	*ret = code == 0;
-	return code == KONTOR_E_NOT_FOUND ? 0 : code;
+	int64_t claims = 0;
+	int code = kontor_db_query_int(conn, SQL_WINDOW_CLAIMS,
+				       KONTOR_PARAMS(P_STRING(plan->run->region), P_UINT(plan->run->window_no)),
+				       &claims, err);
+	plan->has_claims = claims > 0;
+	plan->items = window->items - (uint64_t)claims;
+	return code;
 }
 
 /* Its ranges, rules and chunks; the run is in state planning. window: the one that it belongs to. */
@@ -183,8 +186,7 @@ int run_plan(void *self, kontor_job *job, struct kontor_error *err)
 	if (!code)
 		code = settlement_window_get(payout->host, run.region, run.window_no, &window, err);
 	if (!code)
-		code = look_for_claims(conn, &run, &plan.has_claims, err);
-	plan.items = code ? 0 : window.items;
+		code = count_items(conn, &plan, &window, err);
 	return code ? code : make_plan(payout, conn, &plan, &window, err);
 }
 

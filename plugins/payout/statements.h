@@ -78,7 +78,7 @@
 #define SQL_BORDER_BY_CLAIMS                                                                                           \
 	"SELECT shop_user_id FROM claim FORCE INDEX (by_upload) WHERE region = ? AND upload_id = ? "                   \
 	"AND shop_user_id >= ? ORDER BY shop_user_id, billing_item_id LIMIT 1 OFFSET ?"
-#define SQL_WINDOW_HAS_CLAIMS "SELECT 1 FROM claim WHERE region = ? AND window_no = ? LIMIT 1"
+#define SQL_WINDOW_CLAIMS "SELECT COUNT(*) FROM claim WHERE region = ? AND window_no = ?"
 
 /* ---- chunks: reading, in primary-key order ---- */
 

@@ -10,7 +10,9 @@
 /* One rule for all currencies, and one for each that has a rule of its own, which would go before it. */
 #define HOLD_RULES (KONTOR_REGION_CURRENCIES + 1)
 
-static int add_currencies(kontor_request *request, const struct rule *all, struct rule *rules, size_t *len)
+/* *ret_known: the shop has, or had, a hold. */
+static int add_currencies(kontor_request *request, const struct rule *all, struct rule *rules, size_t *len,
+			  bool *ret_known)
 {
 	struct kontor_error *err = kontor_request_error(request);
 	kontor_rows *rows = NULL;
@@ -19,7 +21,9 @@ static int add_currencies(kontor_request *request, const struct rule *all, struc
 		KONTOR_PARAMS(P_STRING(kontor_arg_string(request, "region")), P_UINT(all->shop_user_id)), &rows, err);
 	if (rc)
 		return rc;
+	*ret_known = false;
 	while ((rc = kontor_rows_next(rows, err)) > 0) {
+		*ret_known = true;
 		const char *currency = kontor_rows_string(rows, 0);
 		if (!currency[0])
 			continue;
@@ -48,16 +52,18 @@ static int change_hold(kontor_request *request, bool hold)
 					  .number = hold}};
 	struct rule_change changes[HOLD_RULES] = {{0}};
 	size_t len = 1;
+	bool known = false, changed = false;
 	snprintf(rules[0].value, sizeof(rules[0].value), "%s", hold ? "yes" : "no");
 	/* First, so that two of these commands do not wait for each other's rows. */
 	int rc = rule_begin_revision(kontor_request_db(request), source.region, err);
 	if (!rc)
-		rc = add_currencies(request, &rules[0], rules, &len);
+		rc = add_currencies(request, &rules[0], rules, &len, &known);
+	if (!rc && !hold && !known) /* nothing to end: a rule that says so would look as if there had been */
+		len = 0;
 	for (size_t i = 0; i < len; i++)
 		changes[i].rule = &rules[i];
-	if (!rc)
+	if (!rc && len)
 		rc = rule_store(kontor_request_db(request), &source, changes, len, err);
-	bool changed = false;
 	for (size_t i = 0; i < len; i++)
 		changed |= !changes[i].unchanged;
 	if (!rc && changed)

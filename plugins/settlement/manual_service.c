@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "kontor/approval.h"
+#include "kontor/host.h"
+#include "kontor/region.h"
+#include "kontor/time.h"
 #include "manual.h"
 #include "statements.h"
 
@@ -114,6 +117,18 @@ static int continue_job(const struct settlement *self, kontor_request *request, 
 	return rc;
 }
 
+/* The last instant of the run's window. A region whose old windows were never closed has a very old one open: this says
+ * whose commission the run takes. */
+static void put_rules_at(kontor_request *request, const struct manual *manual)
+{
+	int64_t from_ms, to_ms;
+	const struct kontor_region *region = kontor_region_find(kontor_request_host(request), manual->region);
+	if (!region)
+		return;
+	kontor_zone_window_bounds(region->zone, manual->window, &from_ms, &to_ms);
+	kontor_put_time(kontor_reply(request), "rules_at", to_ms - 1);
+}
+
 int handle_manual(void *self, kontor_request *request)
 {
 	struct manual manual;
@@ -139,6 +154,7 @@ int handle_manual(void *self, kontor_request *request)
 	kontor_put_uint(w, "run_id", manual.run_id);
 	kontor_put_uint(w, "upload_id", manual.upload_id);
 	kontor_put_string(w, "window", kontor_window_format(manual.window, window));
+	put_rules_at(request, &manual);
 	kontor_put_string(w, "state", manual.settled ? "balanced" : job.state);
 	kontor_put_int(w, "items", claims);
 	if (manual.settled) {

@@ -9,6 +9,8 @@
 #include "backoff.h"
 #include "job_statements.h"
 #include "job_work.h"
+#include "kontor/log.h"
+#include "upload_file.h"
 
 #define DEFAULT_MAX_ATTEMPTS 8
 #define BACKOFF_BASE_MS 200
@@ -20,6 +22,8 @@ enum ending { ENDS_RELEASED, ENDS_LATER, ENDS_RETRIED, ENDS_FAILED, ENDS_DEAD, E
 
 struct settlement {
 	kontor_job *job;
+	const char *ended_as; /* "failed" or "dead" once that is written down; NULL: neither */
+	char ended_why[JOB_TEXT_SIZE];
 	enum ending ending;
 	int code;
 	char text[JOB_TEXT_SIZE];
@@ -46,18 +50,28 @@ static void take_text(struct settlement *s, const char *text)
 			*c = '?';
 }
 
+/* An upload is taken back together with its bytes: it has no plan to begin again from. */
+static void write_cure(const kontor_job *job, char *out, size_t size)
+{
+	if (job->registration && job->registration->kind.undo == upload_undo)
+		snprintf(out, size, "then upload the file again");
+	else
+		snprintf(out, size, "then: kontor jobs retry %llu", (unsigned long long)job->lease.job_id);
+}
+
 /* What an operator reads: which step, how often, why, and what to do. */
 static void write_dead_letter(struct settlement *s, unsigned attempts)
 {
+	char cure[64];
 	const struct job_lease *lease = &s->job->lease;
-	char step[32], text[JOB_TEXT_SIZE];
+	char step[32], text[JOB_TEXT_SIZE + sizeof(cure)];
 	if (lease->is_chunk)
 		snprintf(step, sizeof(step), "chunk %u", lease->chunk_no);
 	else
 		snprintf(step, sizeof(step), "%s", job_stage_name(s->job->stage));
-	snprintf(text, sizeof(text),
-		 "%s failed %u times in a row, at last with: %.*s; mend that, then: kontor jobs retry %llu", step,
-		 attempts, REASON_SIZE, s->text, (unsigned long long)lease->job_id);
+	write_cure(s->job, cure, sizeof(cure));
+	snprintf(text, sizeof(text), "%s failed %u times in a row, at last with: %.*s; mend that, %s", step, attempts,
+		 REASON_SIZE, s->text, cure);
 	take_text(s, text);
 }
 
@@ -175,16 +189,19 @@ static int run_later(kontor_conn *tx, const struct settlement *s, unsigned attem
 				   KONTOR_PARAMS(P_INT(s->code), P_STRING(s->text), P_UINT(lease->job_id)), NULL, err);
 }
 
-static int fail_job(kontor_conn *tx, const struct settlement *s, const char *outcome, struct kontor_error *err)
+static int fail_job(kontor_conn *tx, struct settlement *s, const char *outcome, const char *why,
+		    struct kontor_error *err)
 {
 	int rc = kontor_db_exec(
 		tx, SQL_JOB_TO_UNDO,
-		KONTOR_PARAMS(P_STRING(outcome), P_INT(s->code), P_STRING(s->text), P_UINT(s->job->lease.job_id)), NULL,
+		KONTOR_PARAMS(P_STRING(outcome), P_INT(s->code), P_STRING(why), P_UINT(s->job->lease.job_id)), NULL,
 		err);
+	s->ended_as = outcome;
+	snprintf(s->ended_why, sizeof(s->ended_why), "%s", why);
 	return rc ? rc : release(tx, &s->job->lease, err);
 }
 
-static int retry_step(kontor_conn *tx, const struct settlement *s, const struct standing *row, struct kontor_error *err)
+static int retry_step(kontor_conn *tx, struct settlement *s, const struct standing *row, struct kontor_error *err)
 {
 	const struct kontor_job_registration *registration = s->job->registration;
 	unsigned limit = registration && registration->kind.max_attempts ? registration->kind.max_attempts
@@ -193,7 +210,7 @@ static int retry_step(kontor_conn *tx, const struct settlement *s, const struct 
 	if (attempts >= limit && s->job->stage != STAGE_UNDO) {
 		struct settlement letter = *s;
 		write_dead_letter(&letter, attempts);
-		return fail_job(tx, &letter, "dead", err);
+		return fail_job(tx, s, "dead", letter.text, err);
 	}
 	return run_later(tx, s, attempts, row->woken ? 0 : backoff_ms(row->attempts, BACKOFF_BASE_MS, BACKOFF_CAP_MS),
 			 err);
@@ -201,8 +218,9 @@ static int retry_step(kontor_conn *tx, const struct settlement *s, const struct 
 
 static int settle(kontor_conn *tx, void *arg, struct kontor_error *err)
 {
-	const struct settlement *s = arg;
+	struct settlement *s = arg;
 	struct standing row;
+	s->ended_as = NULL;
 	int rc = lock_step(tx, s->job, &row, err);
 	if (rc || !row.ours)
 		return rc;
@@ -214,12 +232,24 @@ static int settle(kontor_conn *tx, void *arg, struct kontor_error *err)
 	case ENDS_RETRIED:
 		return retry_step(tx, s, &row, err);
 	case ENDS_FAILED:
-		return fail_job(tx, s, "failed", err);
+		return fail_job(tx, s, "failed", s->text, err);
 	case ENDS_DEAD:
-		return fail_job(tx, s, "dead", err);
+		return fail_job(tx, s, "dead", s->text, err);
 	default:
 		return kontor_db_exec(tx, SQL_JOB_UNDONE, KONTOR_PARAMS(P_UINT(s->job->lease.job_id)), NULL, err);
 	}
+}
+
+/* Nobody may be looking at the job: a dead one is a line that monitoring of the log finds. */
+static void log_end(const struct settlement *s)
+{
+	const kontor_job *job = s->job;
+	bool dead = strcmp(s->ended_as, "dead") == 0;
+	kontor_log_plugin(job->registration ? job->registration->plugin : NULL);
+	kontor_log(dead ? KONTOR_LOG_ERROR : KONTOR_LOG_INFO, dead ? "a job is dead" : "a job failed",
+		   "job_id=%llu kind=%s reason=%s", (unsigned long long)job->lease.job_id,
+		   job->registration ? job->registration->kind.name : "?", KONTOR_QUOTED(s->ended_why));
+	kontor_log_plugin(NULL);
 }
 
 int job_settle(kontor_job *job, kontor_conn *conn, int rc, const struct kontor_error *failure, struct kontor_error *err)
@@ -230,5 +260,9 @@ int job_settle(kontor_job *job, kontor_conn *conn, int rc, const struct kontor_e
 	decide(&s, rc, failure);
 	rc = kontor_db_transaction(conn, settle, &s, err);
 	/* Perhaps written: the next try finds out, for then the row is no longer ours. */
-	return rc == KONTOR_E_UNKNOWN_OUTCOME ? kontor_db_transaction(conn, settle, &s, err) : rc;
+	if (rc == KONTOR_E_UNKNOWN_OUTCOME)
+		rc = kontor_db_transaction(conn, settle, &s, err);
+	if (rc == 0 && s.ended_as)
+		log_end(&s);
+	return rc;
 }

@@ -18,6 +18,30 @@ static const char *shown(struct kontor_text name, char buffer[static SHOWN_NAME_
 	return buffer;
 }
 
+/* What people take for CSV: told by its first bytes before the columns are looked for in vain. */
+static const char *name_format(struct kontor_text raw)
+{
+	static const struct {
+		const char *magic, *what;
+	} formats[] = {
+		{"PK\x03\x04", "a zip archive or an xlsx workbook: unpack it, or save the sheet as CSV UTF-8"},
+		{"\xd0\xcf\x11\xe0", "an xls workbook: save the sheet as CSV UTF-8"},
+		{"\xfd"
+		 "7zXZ",
+		 "packed by xz: unpack it, or pack it by gzip or zstd"},
+		{"BZh", "packed by bzip2: unpack it, or pack it by gzip or zstd"},
+		{"\xff\xfe", "UTF-16: save it as CSV UTF-8"},
+		{"\xfe\xff", "UTF-16: save it as CSV UTF-8"},
+	};
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		size_t size = strlen(formats[i].magic);
+		if (raw.size >= size && memcmp(raw.data, formats[i].magic, size) == 0)
+			return formats[i].what;
+	}
+	return raw.size && memchr(raw.data, '\r', raw.size) ? "of lines that end in CR alone: save it with LF or CRLF"
+							    : NULL;
+}
+
 static int find_column(const struct kontor_upload_kind *kind, struct kontor_text name)
 {
 	for (size_t i = 0; i < kind->columns_len; i++) {
@@ -25,6 +49,14 @@ static int find_column(const struct kontor_upload_kind *kind, struct kontor_text
 			return (int)i;
 	}
 	return -1;
+}
+
+static bool is_readable(const struct kontor_upload_kind *kind, const struct kontor_csv_record *record)
+{
+	bool readable = !record->fault;
+	for (size_t i = 0; i < record->fields_len && readable; i++)
+		readable = find_column(kind, record->fields[i]) >= 0;
+	return readable;
 }
 
 static int refuse_unknown(const struct kontor_upload_kind *kind, struct kontor_text name, uint64_t line,
@@ -57,6 +89,10 @@ int kontor_upload_header_check(const struct kontor_upload_kind *kind, const stru
 			       uint64_t line, struct kontor_upload_header *ret_header, struct kontor_error *err)
 {
 	struct kontor_upload_header header = {.columns_len = (unsigned)record->fields_len};
+	const char *format = is_readable(kind, record) ? NULL : name_format(record->raw);
+	if (format)
+		return kontor_fail(err, KONTOR_E_BAD_REQUEST, "line %llu: the file is %s", (unsigned long long)line,
+				   format);
 	if (record->fault)
 		return kontor_fail(err, KONTOR_E_BAD_REQUEST, "line %llu, column %u: the header row is unreadable: %s",
 				   (unsigned long long)line, record->fault_column, kontor_csv_explain(record->fault));

@@ -57,6 +57,21 @@ static void test_columns_may_stand_in_any_order(void **state)
 	assert_int_equal(header.positions[2], 0);
 }
 
+static void test_files_of_another_format_are_named(void **state)
+{
+	(void)state;
+	assert_refused("PK\x03\x04\x14", "zip", "CSV UTF-8");
+	assert_refused("\xd0\xcf\x11\xe0\xa1\xb1", "xls", "CSV UTF-8");
+	assert_refused("\xfd"
+		       "7zXZ",
+		       "xz", "gzip or zstd");
+	assert_refused("BZh91AY&SY", "bzip2", "gzip or zstd");
+	assert_refused("\xff\xfes", "UTF-16", "CSV UTF-8");
+	assert_refused("\xfe\xff", "UTF-16", "CSV UTF-8");
+	assert_refused("shop_user_id,amount\r1,2\r", "CR alone", "CRLF");
+	assert_refused("BZ,amount", "unknown column", "BZ");
+}
+
 static void test_another_separator_is_named(void **state)
 {
 	(void)state;
@@ -138,6 +153,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_columns_may_stand_in_any_order),
+		cmocka_unit_test(test_files_of_another_format_are_named),
 		cmocka_unit_test(test_another_separator_is_named),
 		cmocka_unit_test(test_an_unknown_column_is_refused_with_the_nearest_known_one),
 		cmocka_unit_test(test_a_column_that_is_there_twice_or_missing_is_refused),

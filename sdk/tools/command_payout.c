@@ -31,6 +31,26 @@ static int run_control(struct cli *cli, const struct command_line *line)
 	return code;
 }
 
+/* What people would expect otherwise; programs know `changed`. */
+static int explain_hold(struct cli *cli, json_t *object)
+{
+	bool hold = json_is_true(json_object_get(object, "hold"));
+	if (cli->json)
+		return EXIT_DONE;
+	if (!hold && !json_is_true(json_object_get(object, "changed")))
+		fputs("kontor: the shop was not on hold: is the id right?\n", stderr);
+	else if (hold)
+		fputs("kontor: runs that are planned from now on hold its payouts; those that a run has computed stay "
+		      "as "
+		      "they are\n",
+		      stderr);
+	else
+		fputs("kontor: runs that are planned from now on pay the shop; payouts that are held already stay held "
+		      "(kontor payout list --region RG --window W --state held)\n",
+		      stderr);
+	return EXIT_DONE;
+}
+
 static const struct command_arg run_args[] = {
 	{"--region", ARG_TEXT, true, "region", "the region, as SG"},
 	{"--window", ARG_TEXT, true, "window", "a closed window, as 2026-W45"},
@@ -83,17 +103,19 @@ static const struct command commands[] = {
 	 .run = run_object,
 	 .method = "payout.get"},
 	{.words = "payout hold",
-	 .help = "Holds the payouts that later runs compute for a shop.",
+	 .help = "Holds the payouts that runs compute for a shop from now on; those of earlier runs stay as they are.",
 	 .example = "kontor payout hold 880000000001 --region SG",
 	 COMMAND_ARGS(hold_args),
 	 .run = run_object,
 	 .method = "settlement.hold",
+	 .complete = explain_hold,
 	 .changes = true},
 	{.words = "payout release",
-	 .help = "Ends a shop's hold for later runs.",
+	 .help = "Ends a shop's hold for runs from now on; payouts that are held already stay held.",
 	 COMMAND_ARGS(hold_args),
 	 .run = run_object,
 	 .method = "settlement.release",
+	 .complete = explain_hold,
 	 .changes = true},
 	{.words = "payout control",
 	 .help = "Shows a run's control totals: items + carry-in = payouts + held + carried + fees + reserve.",

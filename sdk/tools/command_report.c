@@ -78,6 +78,17 @@ static void print_result(const struct cli *cli, uint64_t job_id, const char *pat
 	print_answer(cli, object);
 }
 
+/* An empty report surprises who takes the window for that of the items. */
+static void explain_empty(const struct cli *cli, const struct command_line *line, const msgpack_object *job)
+{
+	bool rejects = strcmp(line->command->method, "upload.report_rejects") == 0;
+	if (!cli->json && rejects && kontor_get_uint(kontor_get(job, "result"), "rows", 0) == 0)
+		fprintf(stderr,
+			"kontor: no row was rejected of an upload that began during %s; when each began: "
+			"kontor upload list --region %s\n",
+			command_line_value(line, "--window"), command_line_value(line, "--region"));
+}
+
 static int run_report(struct cli *cli, const struct command_line *line)
 {
 	const char *path = command_line_value(line, "--out");
@@ -93,8 +104,10 @@ static int run_report(struct cli *cli, const struct command_line *line)
 		code = fetch(cli, follow.job_id, &target);
 	if (code == EXIT_DONE)
 		code = out_file_save(&target, NULL);
-	if (code == EXIT_DONE)
+	if (code == EXIT_DONE) {
 		print_result(cli, follow.job_id, path, kontor_body_map(job));
+		explain_empty(cli, line, kontor_body_map(job));
+	}
 	kontor_body_free(job);
 	out_file_close(&target);
 	return code;

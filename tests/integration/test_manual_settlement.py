@@ -80,6 +80,8 @@ class OneItem(Manual):
 
         run = self.settle(upload, region)
         self.assertEqual((run["state"], run["payouts"], run["items"], run["balanced"]), ("balanced", 1, 1, True))
+        # of a region where nothing was closed yet: it says how old the rules are that it applied
+        self.assertEqual((run["window"], run["rules_at"]), (FIRST_WINDOW, "2026-01-05T02:59:59.999Z"))
         self.assertEqual(self.manual(upload, region)["run_id"], run["run_id"])
         payout, = self.kontor.lines("payout", "list", "--run", run["run_id"])
         self.assertEqual((payout["net_minor"], payout["state"]), (12_345, "ready"))
@@ -99,6 +101,8 @@ class OneItem(Manual):
         self.assertVerdicts(self.claim(self.claims_file(f"{SHOPS[0]},1,,"), region), already_settled=1)
         closed = self.pay(region)
         self.assertEqual(closed["items"], 2)
+        job = self.kontor.json("jobs", "show", closed["job_id"])
+        self.assertEqual((job["done"], job["total"]), (2, 2))                          # without the claimed item
         self.assertVerdicts(self.claim(self.claims_file(f"{SHOPS[0]},2,,"), region), already_settled=1)
         self.assertIn("claims no items", self.refused("settlement", "manual", "--region", region, "--upload", "12345"))
 

@@ -174,5 +174,31 @@ class Interrupted(Operator):
         self.assertIn("no row of it counts", error)
 
 
+class DeadLetters(Operator):
+    def test_a_dead_upload_says_what_to_do_and_that_works(self):
+        path = self.items_file(item(order="D-1"))
+        self.kontor.sql("RENAME TABLE billing_item TO billing_item_away")
+        started = self.kontor.json("upload", path, "--kind", "billing-items", "--region", "SG")
+        error = self.refused("jobs", "follow", started["job_id"])
+        self.kontor.sql("RENAME TABLE billing_item_away TO billing_item")
+        self.assertRegex(error, "ended as dead: chunk 0 failed 8 times in a row, at last with: .*billing_item' doesn't exist")
+        self.assertIn("then upload the file again", error)
+        self.assertNotIn("jobs retry", error)
+        log = (self.kontor.folder / "log" / "kontord.log").read_text()
+        self.assertRegex(log, f'level=error .*event="a job is dead" job_id={started["job_id"]} kind=upload.billing-items')
+        self.kontor.json("jobs", "retry", started["job_id"])
+        self.assertIn("failed for good: upload the file again", self.refused("jobs", "follow", started["job_id"]))
+        self.assertVerdicts(self.upload(path), ok=1)
+
+
+class EmptyReports(Operator):
+    def test_no_reject_of_that_week_is_said(self):
+        path = self.scratch / "empty.csv"
+        code, output, error = self.kontor.run("report", "rejects", "--region", "SG", "--window", "2026-W02", "--out", path)
+        self.assertEqual(code, 0)
+        self.assertRegex(output, r"rows +0")
+        self.assertIn("no row was rejected of an upload that began during 2026-W02", error)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -145,6 +145,23 @@ class ShopRules(Scenario):
         states = {int(payout["shop_user_id"]): payout["state"]
                   for payout in self.kontor.lines("payout", "list", "--region", "MY", "--window", WINDOWS[0])}
         self.assertEqual(states, {shops[0]: "held", shops[1]: "ready"})
+        code, _, error = self.kontor.run("payout", "release", shops[0], "--region", "MY")
+        self.assertEqual(code, 0)
+        self.assertIn("held already stay held", error)
+        self.assertEqual({payout["state"] for payout in self.kontor.lines("payout", "list", "--region", "MY", "--window", WINDOWS[0])},
+                         {"held", "ready"})
+
+    def test_a_release_without_a_hold_changes_nothing_and_says_so(self):
+        self.assertFalse(self.kontor.json("payout", "release", 4711, "--region", "TH")["changed"])
+        code, output, error = self.kontor.run("payout", "release", 4711, "--region", "TH")
+        self.assertEqual(code, 0)
+        self.assertRegex(output, r"changed +no")
+        self.assertIn("was not on hold", error)
+        self.assertEqual(self.count("shop_rule", "shop_user_id = 4711"), 0)
+        code, _, error = self.kontor.run("payout", "hold", 4711, "--region", "TH")
+        self.assertEqual(code, 0)
+        self.assertIn("from now on", error)
+        self.assertTrue(self.kontor.json("payout", "release", 4711, "--region", "TH")["changed"])
 
 
 if __name__ == "__main__":

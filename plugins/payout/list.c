@@ -34,6 +34,28 @@ int page_start_after(kontor_conn *conn, uint64_t run_id, uint64_t payout_id, str
 	return code;
 }
 
+int put_page(kontor_request *request, kontor_rows *rows, int64_t limit,
+	     void (*put)(kontor_writer *, const kontor_rows *))
+{
+	kontor_writer *w = kontor_reply(request);
+	uint64_t last = 0;
+	int64_t count = 0;
+	int code;
+	kontor_put_array(w, "rows");
+	while ((code = kontor_rows_next(rows, kontor_request_error(request))) == 1) {
+		kontor_write_map(w);
+		put(w, rows);
+		kontor_write_end(w);
+		last = kontor_rows_uint(rows, 0);
+		count++;
+	}
+	kontor_write_end(w);
+	if (count == limit)
+		kontor_put_uint(w, "next", last);
+	kontor_rows_close(rows);
+	return code;
+}
+
 const char *payout_reason(const kontor_rows *rows)
 {
 	const char *stored = kontor_rows_string(rows, 12);
@@ -107,24 +129,7 @@ int payout_list(void *self, kontor_request *request)
 					     P_UINT(start.shop_user_id), P_STRING(state), P_STRING(state),
 					     P_INT(limit)),
 			       &rows, err);
-	if (code)
-		return code;
-	kontor_writer *w = kontor_reply(request);
-	uint64_t last = 0;
-	int64_t count = 0;
-	kontor_put_array(w, "rows");
-	while ((code = kontor_rows_next(rows, err)) == 1) {
-		kontor_write_map(w);
-		put_payout(w, rows);
-		kontor_write_end(w);
-		last = kontor_rows_uint(rows, 0);
-		count++;
-	}
-	kontor_write_end(w);
-	if (count == limit)
-		kontor_put_uint(w, "next", last);
-	kontor_rows_close(rows);
-	return code;
+	return code ? code : put_page(request, rows, limit, put_payout);
 }
 
 static void put_attempt(kontor_writer *w, const kontor_rows *rows)

@@ -64,7 +64,6 @@ static void put_payable(kontor_writer *w, const kontor_rows *rows)
 	bool batched = kontor_text_is(kontor_rows_text(rows, 4), "batched");
 	unsigned attempt = (unsigned)kontor_rows_uint(rows, 5) + !batched;
 	bool changing = kontor_rows_int(rows, 17) != 0;
-	kontor_write_map(w);
 	kontor_put_uint(w, "payout_id", payout_id);
 	kontor_put_uint(w, "shop_user_id", kontor_rows_uint(rows, 1));
 	kontor_put_text(w, "currency", kontor_rows_text(rows, 2));
@@ -75,7 +74,6 @@ static void put_payable(kontor_writer *w, const kontor_rows *rows)
 					    attempt, e2e_id));
 	if (!kontor_rows_null(rows, 8) && !changing)
 		put_payee(w, rows);
-	kontor_write_end(w);
 }
 
 int payout_payable(void *self, kontor_request *request)
@@ -99,20 +97,5 @@ int payout_payable(void *self, kontor_request *request)
 					     P_UINT(start.shop_user_id), P_UINT(kontor_arg_id(request, "safefile_id")),
 					     P_INT(limit)),
 			       &rows, err);
-	if (code)
-		return code;
-	kontor_writer *w = kontor_reply(request);
-	uint64_t last = 0;
-	int64_t count = 0;
-	kontor_put_array(w, "rows");
-	while ((code = kontor_rows_next(rows, err)) == 1) {
-		put_payable(w, rows);
-		last = kontor_rows_uint(rows, 0);
-		count++;
-	}
-	kontor_write_end(w);
-	if (count == limit)
-		kontor_put_uint(w, "next", last);
-	kontor_rows_close(rows);
-	return code;
+	return code ? code : put_page(request, rows, limit, put_payable);
 }

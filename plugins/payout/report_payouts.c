@@ -24,8 +24,10 @@ static int find_run(kontor_conn *conn, const kontor_job *job, struct run_record 
 	return rc ? rc : run_require_balanced(ret, err);
 }
 
-static int write_row(const kontor_job *job, const kontor_rows *rows, FILE *out, struct kontor_error *err)
+static int write_row(kontor_job *job, const kontor_rows *rows, struct kontor_report_page *page,
+		     struct kontor_error *err)
 {
+	FILE *out = page->out;
 	char amount[24];
 	struct kontor_text code = kontor_rows_text(rows, 3);
 	const struct kontor_currency *currency = kontor_currency_find(kontor_job_host(job), code);
@@ -43,6 +45,8 @@ static int write_row(const kontor_job *job, const kontor_rows *rows, FILE *out, 
 	if (!kontor_rows_null(rows, 14))
 		fprintf(out, "%" PRIu64, kontor_rows_uint(rows, 14));
 	putc('\n', out);
+	snprintf(page->cursor.text, sizeof(page->cursor.text), "%s", kontor_rows_string(rows, 3));
+	page->cursor.first = kontor_rows_uint(rows, 2);
 	return 0;
 }
 
@@ -61,20 +65,7 @@ static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct konto
 			     KONTOR_PARAMS(P_UINT(run.run_id), P_STRING(page->cursor.text), P_STRING(page->cursor.text),
 					   P_UINT(page->cursor.first), any_state, any_state, P_INT(PAGE_ROWS)),
 			     &rows, err);
-	if (rc)
-		return rc;
-	while (!kontor_report_is_full(page) && (rc = kontor_rows_next(rows, err)) == 1) {
-		rc = write_row(job, rows, page->out, err);
-		if (rc)
-			break;
-		snprintf(page->cursor.text, sizeof(page->cursor.text), "%s", kontor_rows_string(rows, 3));
-		page->cursor.first = kontor_rows_uint(rows, 2);
-		page->rows++;
-		rc = 1;
-	}
-	kontor_rows_close(rows);
-	page->last = rc == 0 && page->rows < PAGE_ROWS;
-	return rc < 0 ? rc : 0;
+	return rc ? rc : kontor_report_rows(page, job, rows, PAGE_ROWS, write_row, err);
 }
 
 static const struct kontor_report report = {

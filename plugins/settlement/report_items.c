@@ -14,8 +14,10 @@
 
 #define PAGE_ROWS 4000
 
-static int write_row(const kontor_job *job, const kontor_rows *rows, FILE *out, struct kontor_error *err)
+static int write_row(kontor_job *job, const kontor_rows *rows, struct kontor_report_page *page,
+		     struct kontor_error *err)
 {
+	FILE *out = page->out;
 	char amount[24], at[KONTOR_TIME_SIZE];
 	struct kontor_text code = kontor_rows_text(rows, 5);
 	const struct kontor_currency *currency = kontor_currency_find(kontor_job_host(job), code);
@@ -30,9 +32,12 @@ static int write_row(const kontor_job *job, const kontor_rows *rows, FILE *out, 
 		kontor_time_format(kontor_rows_int(rows, 6), at), kontor_rows_int(rows, 9) ? "yes" : "no");
 	fprintf(out, "%" PRIu64 ",%" PRIu64 ",", kontor_rows_uint(rows, 10), kontor_rows_uint(rows, 11));
 	kontor_report_field(out, kontor_rows_text(rows, 13), '\n');
+	page->cursor.first = kontor_rows_uint(rows, 1);
+	page->cursor.second = kontor_rows_uint(rows, 0);
 	return 0;
 }
 
+/* The cursor is shop and item of the last row. */
 static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct kontor_report_page *page,
 		      struct kontor_error *err)
 {
@@ -44,22 +49,7 @@ static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct konto
 					       P_UINT(kontor_get_uint(kontor_job_params(job), "window", 0)),
 					       P_UINT(shop), P_UINT(shop), P_UINT(item), P_UINT(PAGE_ROWS)),
 				 &rows, err);
-	if (rc)
-		return rc;
-	while (!kontor_report_is_full(page) && (rc = kontor_rows_next(rows, err)) == 1) {
-		rc = write_row(job, rows, page->out, err);
-		if (rc)
-			break;
-		shop = kontor_rows_uint(rows, 1);
-		item = kontor_rows_uint(rows, 0);
-		page->rows++;
-		rc = 1;
-	}
-	kontor_rows_close(rows);
-	page->last = rc == 0 && page->rows < PAGE_ROWS;
-	page->cursor.first = shop;
-	page->cursor.second = item;
-	return rc < 0 ? rc : 0;
+	return rc ? rc : kontor_report_rows(page, job, rows, PAGE_ROWS, write_row, err);
 }
 
 static const struct kontor_report report = {

@@ -29,6 +29,21 @@ static int find_span(const kontor_job *job, struct span *ret, struct kontor_erro
 	return 0;
 }
 
+static int write_row(kontor_job *job, const kontor_rows *rows, struct kontor_report_page *page,
+		     struct kontor_error *err)
+{
+	(void)job;
+	(void)err;
+	page->cursor.first = kontor_rows_uint(rows, 0);
+	page->cursor.second = kontor_rows_uint(rows, 3);
+	fprintf(page->out, "%" PRIu64 ",%s,", page->cursor.first, kontor_rows_string(rows, 1));
+	kontor_report_field(page->out, kontor_rows_text(rows, 2), ',');
+	fprintf(page->out, "%" PRIu64 ",", page->cursor.second);
+	for (unsigned column = 4; column <= 7; column++) /* column, verdict, reason, the line itself */
+		kontor_report_field(page->out, kontor_rows_text(rows, column), column < 7 ? ',' : '\n');
+	return 0;
+}
+
 /* The cursor is upload and line of the last row. */
 static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct kontor_report_page *page,
 		      struct kontor_error *err)
@@ -44,23 +59,7 @@ static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct konto
 						   P_INT(span.to_ms), P_UINT(upload_id), P_UINT(upload_id),
 						   P_UINT(line), P_UINT(PAGE_ROWS)),
 				     &rows, err);
-	if (rc)
-		return rc;
-	while (!kontor_report_is_full(page) && (rc = kontor_rows_next(rows, err)) == 1) {
-		upload_id = kontor_rows_uint(rows, 0);
-		line = kontor_rows_uint(rows, 3);
-		fprintf(page->out, "%" PRIu64 ",%s,", upload_id, kontor_rows_string(rows, 1));
-		kontor_report_field(page->out, kontor_rows_text(rows, 2), ',');
-		fprintf(page->out, "%" PRIu64 ",", line);
-		for (unsigned column = 4; column <= 7; column++) /* column, verdict, reason, the line itself */
-			kontor_report_field(page->out, kontor_rows_text(rows, column), column < 7 ? ',' : '\n');
-		page->rows++;
-	}
-	kontor_rows_close(rows);
-	page->last = rc == 0 && page->rows < PAGE_ROWS;
-	page->cursor.first = upload_id;
-	page->cursor.second = line;
-	return rc < 0 ? rc : 0;
+	return rc ? rc : kontor_report_rows(page, job, rows, PAGE_ROWS, write_row, err);
 }
 
 static const struct kontor_report report = {

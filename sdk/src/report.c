@@ -55,6 +55,26 @@ bool kontor_report_is_full(const struct kontor_report_page *page)
 	return ftell(page->out) >= PAGE_BYTES;
 }
 
+int kontor_report_rows(struct kontor_report_page *page, kontor_job *job, kontor_rows *rows, uint64_t limit,
+		       int (*write_row)(kontor_job *job, const kontor_rows *rows, struct kontor_report_page *page,
+					struct kontor_error *err),
+		       struct kontor_error *err)
+{
+	int rc = 0;
+	bool ended = false;
+	while (!rc && !ended && !kontor_report_is_full(page)) {
+		rc = kontor_rows_next(rows, err);
+		ended = rc == 0;
+		if (rc == 1) {
+			rc = write_row(job, rows, page, err);
+			page->rows++;
+		}
+	}
+	kontor_rows_close(rows);
+	page->last = ended && page->rows < limit;
+	return rc;
+}
+
 /* ---- the job ---- */
 
 struct writing {

@@ -3,82 +3,25 @@
  * Manual settlement: which rows may claim their item, that an item is claimed once, and that no claim slips in beside
  * the run of its window.
  */
-#include "settlement_fixture.h"
+#include "file_fixture.h"
 
 #include "manual_row.h"
 #include "rule_store.h"
 
 #define KIND (&upload_kinds[KIND_MANUAL_SETTLEMENT])
-#define ROWS_LIMIT 16
 #define SHOP 880000000001
 #define AT "2026-11-03T10:00:00Z" /* window 2026-W45 */
 
-struct file {
-	struct kontor_upload upload;
-	struct kontor_row rows[ROWS_LIMIT];
-	size_t len;
-};
-
-static kontor_arena *arena;
-
 static struct file *new_file(uint64_t upload_id)
 {
-	struct file *file = kontor_arena_alloc(arena, sizeof(*file));
-	memset(file, 0, sizeof(*file));
-	file->upload = (struct kontor_upload){.upload_id = upload_id,
-					      .kind = "manual-settlement",
-					      .region = &test_region,
-					      .user = "alice",
-					      .checked_ms = kontor_now_ms()};
-	return file;
-}
-
-/* "880000000001,7,12.50,SGD" in the order of the kind's columns. */
-static struct kontor_row *add_row(struct file *file, const char *line)
-{
-	struct kontor_row *row = &file->rows[file->len++];
-	struct kontor_identity identity;
-	row->line = file->len + 1;
-	row->verdict = KONTOR_VERDICT_OK;
-	for (int i = 0; i < MANUAL_COLUMNS; i++) {
-		size_t size = strcspn(line, ",");
-		row->fields[i] = (struct kontor_text){line, size};
-		line += size + (line[size] == ',');
-	}
-	check(KIND->identify(&self, &file->upload, row, arena, &identity, &err));
-	return row;
+	return file_new(KIND, upload_id);
 }
 
 static struct file *file_of(uint64_t upload_id, const char *line)
 {
 	struct file *file = new_file(upload_id);
-	add_row(file, line);
+	add_good(file, line);
 	return file;
-}
-
-static int apply_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
-{
-	struct file *file = arg;
-	for (size_t i = 0; i < file->len; i++)
-		file->rows[i].verdict = KONTOR_VERDICT_OK;
-	return KIND->apply(&self, tx, &file->upload, file->rows, file->len, e);
-}
-
-static int accept_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
-{
-	struct file *file = arg;
-	return KIND->accept(&self, tx, &file->upload, e);
-}
-
-static enum kontor_verdict apply(struct file *file)
-{
-	check(kontor_db_transact(db, apply_tx, file, &err));
-	return file->rows[0].verdict;
-}
-
-static void accept_file(struct file *file)
-{
-	check(kontor_db_transact(db, accept_tx, file, &err));
 }
 
 static void undo(struct file *file)
@@ -148,7 +91,8 @@ static void test_a_bad_row_names_its_column(void **state)
 		{SHOP_TEXT ",1,,VND", MANUAL_CURRENCY},
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct kontor_row *row = add_row(new_file(1), bad[i].line);
+		struct kontor_identity identity;
+		struct kontor_row *row = add_row(new_file(1), bad[i].line, &identity);
 		assert_int_equal(row->verdict, KONTOR_VERDICT_BAD_ROW);
 		if (row->column != (unsigned)bad[i].column + 1 || !row->reason[0])
 			fail_msg("%s: column %u: %s", bad[i].line, row->column, row->reason);
@@ -200,9 +144,9 @@ static void test_the_totals_have_the_items_own_amounts(void **state)
 {
 	(void)state;
 	struct file *file = new_file(1);
-	add_row(file, SHOP_TEXT ",1,,");
-	add_row(file, SHOP_TEXT ",3,31,SGD");
-	add_row(file, SHOP_TEXT ",8,5,SGD");
+	add_good(file, SHOP_TEXT ",1,,");
+	add_good(file, SHOP_TEXT ",3,31,SGD");
+	add_good(file, SHOP_TEXT ",8,5,SGD");
 	apply(file);
 	assert_int_equal(file->rows[0].amount_minor, 1000);
 	assert_string_equal(file->rows[0].currency, "SGD");
@@ -217,8 +161,8 @@ static void test_accepting_submits_the_run_in_the_same_transaction(void **state)
 	(void)state;
 	struct file *file = new_file(1), *nothing = file_of(2, SHOP_TEXT ",8,,");
 	const uint64_t some[KONTOR_VERDICT_COUNT] = {1}, none[KONTOR_VERDICT_COUNT] = {0, 5, 5, 5, 5};
-	add_row(file, SHOP_TEXT ",1,,");
-	add_row(file, SHOP_TEXT ",2,,");
+	add_good(file, SHOP_TEXT ",1,,");
+	add_good(file, SHOP_TEXT ",2,,");
 	apply(file);
 	apply(nothing);
 	assert_true(KIND->needs_approval(&self, &file->upload, some));

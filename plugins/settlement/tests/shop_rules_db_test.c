@@ -2,75 +2,15 @@
  *
  * Shop rules: what a row may say, which version decides, and what an upload that ends badly leaves behind.
  */
-#include "settlement_fixture.h"
+#include "file_fixture.h"
 
 #include "rule_store.h"
 
 #define KIND (&upload_kinds[KIND_SHOP_RULES])
-#define ROWS_LIMIT 32
-
-struct file {
-	struct kontor_upload upload;
-	struct kontor_row rows[ROWS_LIMIT];
-	size_t len;
-};
-
-static kontor_arena *arena;
 
 static struct file *new_file(uint64_t upload_id)
 {
-	struct file *file = kontor_arena_alloc(arena, sizeof(*file));
-	memset(file, 0, sizeof(*file));
-	file->upload = (struct kontor_upload){
-		.upload_id = upload_id, .kind = "shop-rules", .region = &test_region, .user = "alice"};
-	return file;
-}
-
-/* "7,hold,yes,,2026-01-01T00:00:00Z," in the order of the kind's columns. */
-static struct kontor_row *add_row(struct file *file, const char *line, struct kontor_identity *ret_identity)
-{
-	struct kontor_row *row = &file->rows[file->len++];
-	row->line = file->len + 1;
-	row->verdict = KONTOR_VERDICT_OK;
-	for (int i = 0; i < RULE_COLUMNS; i++) {
-		size_t size = strcspn(line, ",");
-		row->fields[i] = (struct kontor_text){line, size};
-		line += size + (line[size] == ',');
-	}
-	check(KIND->identify(&self, &file->upload, row, arena, ret_identity, &err));
-	return row;
-}
-
-static void add_good(struct file *file, const char *line)
-{
-	struct kontor_identity identity;
-	struct kontor_row *row = add_row(file, line, &identity);
-	if (row->verdict != KONTOR_VERDICT_OK)
-		fail_msg("%s: %s", line, row->reason);
-}
-
-static int apply_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
-{
-	struct file *file = arg;
-	for (size_t i = 0; i < file->len; i++)
-		file->rows[i].verdict = KONTOR_VERDICT_OK;
-	return KIND->apply(&self, tx, &file->upload, file->rows, file->len, e);
-}
-
-static int accept_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
-{
-	struct file *file = arg;
-	return KIND->accept(&self, tx, &file->upload, e);
-}
-
-static void apply(struct file *file)
-{
-	check(kontor_db_transact(db, apply_tx, file, &err));
-}
-
-static void accept_file(struct file *file)
-{
-	check(kontor_db_transact(db, accept_tx, file, &err));
+	return file_new(KIND, upload_id);
 }
 
 static enum kontor_verdict import(uint64_t upload_id, const char *line)

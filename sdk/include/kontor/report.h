@@ -48,6 +48,12 @@ int kontor_report_finish(kontor_job *job, struct kontor_error *err);
  * which become its params, and answers {job_id, state}. */
 struct kontor_request;
 int kontor_report_submit(struct kontor_request *request, const char *kind);
+/* For a page of a query with `LIMIT limit`: writes rows until the page is full or they end, and closes them. write_row
+ * writes a line and moves the page's cursor there. */
+int kontor_report_rows(struct kontor_report_page *page, kontor_job *job, kontor_rows *rows, uint64_t limit,
+		       int (*write_row)(kontor_job *job, const kontor_rows *rows, struct kontor_report_page *page,
+					struct kontor_error *err),
+		       struct kontor_error *err);
 /* No more rows fit into the page. */
 bool kontor_report_is_full(const struct kontor_report_page *page);
 

@@ -417,15 +417,15 @@ static int take_session(kontor_db *db, kontor_conn **ret_conn, struct kontor_err
 
 int kontor_db_acquire(kontor_db *db, kontor_conn **ret_conn, struct kontor_error *err)
 {
-	struct kontor_session_quota *shared = NULL;
-	int rc = session_quota_take(&shared, err);
+	struct session_ticket ticket = {NULL, false};
+	int rc = session_quota_take(&ticket, err);
 	if (rc)
 		return rc;
 	rc = take_session(db, ret_conn, err);
 	if (rc)
-		session_quota_give_back(shared);
+		session_quota_give_back(&ticket);
 	else
-		(*ret_conn)->shared = shared;
+		(*ret_conn)->ticket = ticket;
 	return rc;
 }
 
@@ -433,8 +433,7 @@ void kontor_db_release(kontor_conn *conn)
 {
 	if (!conn)
 		return;
-	session_quota_give_back(conn->shared);
-	conn->shared = NULL;
+	session_quota_give_back(&conn->ticket);
 	/* Whoever left a stream or a transaction open has failed: closing the connection rolls back on the server too.
 	 */
 	if (conn->stream || conn->in_transaction || conn->lost || !conn->mysql) {

@@ -7,6 +7,7 @@
 #define KONTOR_DB_SESSION_H
 
 #include <mysql.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,12 +38,18 @@ struct session_wakes {
 	char lanes[WAKES_LIMIT][WAKE_NAME_SIZE];
 };
 
+/* What kontor_db_step_aside() was asked to run. */
+struct session_aside {
+	kontor_db_aside_function fn; /* NULL: nothing */
+	alignas(max_align_t) unsigned char arg[KONTOR_DB_ASIDE_SIZE];
+};
+
 struct kontor_conn {
 	kontor_db *db;
 	MYSQL *mysql; /* NULL: not connected */
 	struct kontor_conn *next_idle;
 	int64_t idle_since_ms;
-	struct kontor_session_quota *shared; /* that it counts in; NULL: in none */
+	struct session_ticket ticket;
 
 	struct db_statement *statements[STATEMENT_BUCKETS];
 	unsigned statements_len;
@@ -61,6 +68,7 @@ struct kontor_conn {
 	void *before_commit_arg;
 	bool fenced;
 	struct session_wakes wakes;
+	struct session_aside aside;
 	struct kontor_error doom; /* code != 0: the open transaction must not commit, whatever its function returns */
 };
 

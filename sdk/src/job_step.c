@@ -100,22 +100,32 @@ const msgpack_object *kontor_chunk_checkpoint_of(const kontor_chunk *chunk)
 	return chunk->checkpoint ? kontor_body_map(chunk->checkpoint) : NULL;
 }
 
-/* Reads, on a session of its own because the step's may be busy, whether the job is still where this step believes. A
- * database that does not answer is no reason to stop, nor that there is no session: the step will notice by itself. */
-static bool job_has_moved(const kontor_job *job)
+/* Whether the job is not where this step believes. A database that does not answer is no reason to stop. */
+static bool reads_as_moved(const kontor_job *job, kontor_conn *conn)
 {
-	kontor_conn *conn = NULL;
 	kontor_rows *rows = NULL;
 	bool moved = false;
-	if (!session_quota_has_room() || kontor_db_acquire(kontor_host_db(job->host), &conn, NULL))
-		return false;
 	if (!kontor_db_query(conn, KONTOR_READ_ALL, SQL_JOB_STANDS, KONTOR_PARAMS(P_UINT(job->lease.job_id)), &rows,
 			     NULL) &&
 	    kontor_rows_next(rows, NULL) == 1)
 		moved = strcmp(kontor_rows_string(rows, 0), job_stage_name(job->stage)) != 0 ||
 			(!job->lease.is_chunk && kontor_rows_uint(rows, 1) != job->lease.epoch);
 	kontor_rows_close(rows);
-	kontor_db_release(conn);
+	return moved;
+}
+
+/* On the step's own session where that is free. In the middle of a stream it is not, and in a transaction a failure
+ * would be that of the transaction: then on a second one, if the lane has it. Without one the step will notice by
+ * itself. */
+static bool job_has_moved(const kontor_job *job)
+{
+	kontor_conn *second = NULL;
+	if (!job->conn->stream && !job->conn->in_transaction)
+		return reads_as_moved(job, job->conn);
+	if (!session_quota_has_room() || kontor_db_acquire(kontor_host_db(job->host), &second, NULL))
+		return false;
+	bool moved = reads_as_moved(job, second);
+	kontor_db_release(second);
 	return moved;
 }
 

@@ -15,6 +15,7 @@ struct kontor_session_quota {
 	pthread_cond_t given_back;
 	const char *name;
 	unsigned shared, used;
+	unsigned held, most; /* with the one of each thread */
 };
 
 /* Of this thread. */
@@ -63,44 +64,63 @@ bool session_quota_has_room(void)
 	return room;
 }
 
-static int take_shared(struct kontor_session_quota *quota, struct kontor_error *err)
+/* With the lock. Waits for a shared session; false: none came free. */
+static bool await_shared(struct kontor_session_quota *quota)
 {
 	int64_t until = kontor_monotonic_ms() + WAIT_MS;
 	struct timespec deadline = {until / 1000, (until % 1000) * 1000000};
 	int late = 0;
-	pthread_mutex_lock(&quota->lock);
 	while (quota->used == quota->shared && late != ETIMEDOUT)
 		late = pthread_cond_timedwait(&quota->given_back, &quota->lock, &deadline);
-	bool granted = quota->used < quota->shared;
-	quota->used += granted;
-	pthread_mutex_unlock(&quota->lock);
-	return granted ? 0
-		       : kontor_fail(err, KONTOR_E_BUSY,
-				     "lane %s: its threads hold all sessions that it may have: give it more "
-				     "connections, or "
-				     "fewer threads",
-				     quota->name);
+	return quota->used < quota->shared;
 }
 
-int session_quota_take(struct kontor_session_quota **ret_shared, struct kontor_error *err)
+static bool count_in(struct kontor_session_quota *quota, bool shared)
 {
-	bool first = held == 0;
-	int rc = mine && !first ? take_shared(mine, err) : 0;
-	if (rc)
-		return rc;
-	*ret_shared = first ? NULL : mine;
+	pthread_mutex_lock(&quota->lock);
+	bool granted = !shared || await_shared(quota);
+	if (granted) {
+		quota->used += shared;
+		quota->held++;
+		if (quota->held > quota->most)
+			quota->most = quota->held;
+	}
+	pthread_mutex_unlock(&quota->lock);
+	return granted;
+}
+
+int session_quota_take(struct session_ticket *ret_ticket, struct kontor_error *err)
+{
+	struct session_ticket ticket = {.quota = mine, .shared = mine && held > 0};
+	if (mine && !count_in(mine, ticket.shared))
+		return kontor_fail(err, KONTOR_E_BUSY,
+				   "lane %s: its threads hold all sessions that it may have: give it more "
+				   "connections, or fewer threads",
+				   mine->name);
 	held++;
+	*ret_ticket = ticket;
 	return 0;
 }
 
-void session_quota_give_back(struct kontor_session_quota *shared)
+void session_quota_give_back(struct session_ticket *ticket)
 {
+	struct kontor_session_quota *quota = ticket->quota;
 	if (held > 0)
 		held--;
-	if (!shared)
+	if (!quota)
 		return;
-	pthread_mutex_lock(&shared->lock);
-	shared->used--;
-	pthread_cond_signal(&shared->given_back);
-	pthread_mutex_unlock(&shared->lock);
+	pthread_mutex_lock(&quota->lock);
+	quota->held--;
+	quota->used -= ticket->shared;
+	pthread_cond_signal(&quota->given_back);
+	pthread_mutex_unlock(&quota->lock);
+	*ticket = (struct session_ticket){NULL, false};
+}
+
+void kontor_session_quota_read(struct kontor_session_quota *quota, unsigned *ret_held, unsigned *ret_most)
+{
+	pthread_mutex_lock(&quota->lock);
+	*ret_held = quota->held;
+	*ret_most = quota->most;
+	pthread_mutex_unlock(&quota->lock);
 }

@@ -486,6 +486,99 @@ static void test_a_deadlock_runs_the_loser_again(void **state)
 	assert_int_equal(query_int(conn, "SELECT SUM(amount) FROM t"), 20);
 }
 
+/* ---- stepping aside ---- */
+
+struct aside {
+	int rows_wanted, runs, asides;
+	bool swallow;
+};
+
+static int insert_aside(kontor_conn *session, void *arg, struct kontor_error *e)
+{
+	struct aside *aside = *(struct aside *const *)arg;
+	assert_false(kontor_db_in_transaction(session));
+	aside->asides++;
+	return kontor_db_exec(session, "INSERT INTO t(id) SELECT 100 + COUNT(*) FROM t", KONTOR_NO_PARAMS, NULL, e);
+}
+
+/* Needs rows_wanted rows that are committed already; its own must not stand twice. */
+static int need_rows(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	struct aside *aside = arg;
+	int64_t rows = 0;
+	aside->runs++;
+	int rc = kontor_db_query_int(tx, "SELECT COUNT(*) FROM t", KONTOR_NO_PARAMS, &rows, e);
+	if (!rc)
+		rc = kontor_db_exec(tx, "INSERT INTO t(id) VALUES (7)", KONTOR_NO_PARAMS, NULL, e);
+	if (rc || rows >= aside->rows_wanted)
+		return rc;
+	rc = kontor_db_step_aside(tx, insert_aside, &aside, sizeof(aside), e);
+	return aside->swallow ? 0 : rc;
+}
+
+static void test_a_function_steps_aside_and_runs_again_on_the_same_session(void **state)
+{
+	(void)state;
+	int64_t sessions = query_int(conn, "SELECT COUNT(*) FROM information_schema.processlist");
+	struct aside aside = {.rows_wanted = 20}; /* more often than a transaction that the server rolled back */
+	ok(kontor_db_transaction(conn, need_rows, &aside, &err));
+	assert_int_equal(aside.runs, 21);
+	assert_int_equal(aside.asides, 20);
+	assert_int_equal(query_int(conn, "SELECT COUNT(*) FROM t WHERE id = 7"), 1);
+	assert_int_equal(query_int(conn, "SELECT COUNT(*) FROM t"), 21);
+	assert_int_equal(query_int(conn, "SELECT COUNT(*) FROM information_schema.processlist"), sessions);
+}
+
+static void test_who_steps_aside_never_commits_what_it_did_before(void **state)
+{
+	(void)state;
+	struct aside aside = {.rows_wanted = 1, .swallow = true};
+	ok(kontor_db_transaction(conn, need_rows, &aside, &err));
+	assert_int_equal(aside.runs, 2);
+	assert_int_equal(query_int(conn, "SELECT COUNT(*) FROM t"), 2);
+}
+
+static int fail_aside(kontor_conn *session, void *arg, struct kontor_error *e)
+{
+	(void)session;
+	(void)arg;
+	return kontor_fail(e, KONTOR_E_CONFLICT, "no");
+}
+
+static int ask_for_failure(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	int *runs = arg;
+	(*runs)++;
+	return kontor_db_step_aside(tx, fail_aside, "", 1, e);
+}
+
+static int do_nothing_aside(kontor_conn *session, void *arg, struct kontor_error *e)
+{
+	(void)session;
+	(void)arg;
+	(void)e;
+	return 0;
+}
+
+static int ask_for_ever(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	int *runs = arg;
+	(*runs)++;
+	return kontor_db_step_aside(tx, do_nothing_aside, "", 1, e);
+}
+
+static void test_stepping_aside_ends_with_a_failure_and_never_goes_on_for_ever(void **state)
+{
+	(void)state;
+	int runs = 0;
+	assert_int_equal(kontor_db_transaction(conn, ask_for_failure, &runs, &err), KONTOR_E_CONFLICT);
+	assert_string_equal(err.message, "no");
+	assert_int_equal(runs, 1);
+	assert_int_equal(kontor_db_transaction(conn, ask_for_ever, &runs, &err), KONTOR_E_BUSY);
+	assert_int_equal(runs, 1001);
+	assert_int_equal(kontor_db_step_aside(conn, fail_aside, "", 1, &err), KONTOR_E_INTERNAL); /* no transaction */
+}
+
 static int nest(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	return kontor_db_transaction(tx, insert_and_perhaps_fail, arg, e);
@@ -573,6 +666,9 @@ int main(void)
 		test(test_a_session_lost_during_commit_is_an_unknown_outcome),
 		test(test_a_lock_wait_timeout_never_commits_half_a_transaction),
 		test(test_a_deadlock_runs_the_loser_again),
+		test(test_a_function_steps_aside_and_runs_again_on_the_same_session),
+		test(test_who_steps_aside_never_commits_what_it_did_before),
+		test(test_stepping_aside_ends_with_a_failure_and_never_goes_on_for_ever),
 		test(test_misuse_is_refused),
 		test(test_the_pool_replaces_sessions_that_the_server_closed),
 		test(test_the_stream_of_a_released_session_ends_in_an_error),

@@ -310,8 +310,9 @@ static int cancel_in_chunk_2(struct script *s, kontor_job *job, kontor_chunk *ch
 		assert_false(kontor_job_stopping(job));
 		ok(cancel(kontor_job_id(job)));
 		assert_true(info_of(kontor_job_id(job)).cancelling);
-		while (!kontor_job_stopping(job))
+		for (int looks = 0; looks < 6000 && !kontor_job_stopping(job); looks++)
 			sleep_us(5000);
+		assert_true(kontor_job_stopping(job));
 		return KONTOR_JOB_STOPPED;
 	}
 	return plain_chunk(s, job, chunk, e);

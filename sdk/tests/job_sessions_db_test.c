@@ -23,6 +23,14 @@ static int end(void **state)
 	return teardown(state);
 }
 
+static unsigned most_held(void)
+{
+	unsigned held = 0, most = 0;
+	kontor_session_quota_read(sessions, &held, &most);
+	assert_int_equal(held, 0); /* no step runs any more */
+	return most;
+}
+
 static kontor_job_runner *runner_with_quota(void)
 {
 	return new_runner_of(&(struct kontor_job_runner_options){
@@ -39,6 +47,7 @@ static void run_chunk(int (*chunk)(struct script *s, kontor_job *job, kontor_chu
 	kontor_job_runner_free(runner);
 	assert_string_equal(info_of(1).state, "done");
 	assert_int_equal(script.chunk_runs, 1);
+	assert_in_range(most_held(), 1, 2);
 }
 
 /* ---- several threads ---- */
@@ -87,18 +96,28 @@ static void test_the_threads_of_a_lane_hold_no_more_sessions_than_it_may_have(vo
 	assert_int_equal(script.chunk_runs, 60); /* who had to wait for a session did so, and none was put back */
 	assert_in_range(script.phase, 1, SHARED);
 	assert_in_range(longest_wait_ms, 0, WAIT_MS - 1); /* woken when one came back, not by the time */
+	assert_in_range(most_held(), THREADS, THREADS + SHARED);
 }
 
 /* ---- one thread ---- */
+
+/* Here it needs a second session to look on, which it must not wait for. */
+static int look_in_transaction(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	(void)tx;
+	(void)e;
+	int64_t before = kontor_monotonic_ms();
+	assert_false(kontor_job_stopping(arg));
+	assert_in_range(kontor_monotonic_ms() - before, 0, WAIT_MS - 1);
+	return 0;
+}
 
 static int hold_all_sessions(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
 {
 	kontor_conn *second = NULL, *third = NULL;
 	struct kontor_error refusal = KONTOR_ERROR_INIT;
 	ok(kontor_db_acquire(db, &second, &err));
-	int64_t before = kontor_monotonic_ms();
-	assert_false(kontor_job_stopping(job)); /* it does without a session of its own */
-	assert_in_range(kontor_monotonic_ms() - before, 0, WAIT_MS - 1);
+	ok(kontor_db_transaction(kontor_job_db(job), look_in_transaction, job, &err));
 	assert_int_equal(kontor_db_acquire(db, &third, &refusal), KONTOR_E_BUSY);
 	assert_non_null(strstr(refusal.message, "lane " LANE));
 	assert_null(third);
@@ -112,6 +131,33 @@ static void test_who_finds_all_sessions_held_is_busy_after_a_while(void **state)
 {
 	(void)state;
 	run_chunk(hold_all_sessions);
+}
+
+static int cancel_and_look(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
+{
+	(void)s;
+	(void)chunk;
+	(void)e;
+	ok(kontor_db_transaction(conn, tx_cancel, &(uint64_t){kontor_job_id(job)}, &err));
+	for (int looks = 0; looks < 6000 && !kontor_job_stopping(job); looks++)
+		sleep_us(5000);
+	assert_true(kontor_job_stopping(job));
+	return KONTOR_JOB_STOPPED;
+}
+
+/* Between statements a step looks on its own session, so a lane needs no more of them than it has threads. */
+static void test_a_cancel_is_noticed_where_a_thread_has_one_session(void **state)
+{
+	(void)state;
+	kontor_session_quota_free(sessions);
+	sessions = kontor_session_quota_new(LANE, 0);
+	script.chunk = cancel_and_look;
+	submit(1, NULL);
+	kontor_job_runner *runner = runner_with_quota();
+	run_dry(runner, 30);
+	kontor_job_runner_free(runner);
+	assert_string_equal(info_of(1).state, "cancelled");
+	assert_int_equal(most_held(), 1);
 }
 
 static int lose_sessions(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
@@ -162,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		sessions_test(test_the_threads_of_a_lane_hold_no_more_sessions_than_it_may_have),
 		sessions_test(test_who_finds_all_sessions_held_is_busy_after_a_while),
+		sessions_test(test_a_cancel_is_noticed_where_a_thread_has_one_session),
 		sessions_test(test_a_session_that_is_lost_counts_no_more),
 		sessions_test(test_a_session_that_could_not_be_opened_counts_not),
 	};

@@ -157,6 +157,15 @@ int kontor_db_transaction(kontor_conn *conn, kontor_tx_function fn, void *arg, s
 /* The same on a session of its own, acquired and released here. */
 int kontor_db_transact(kontor_db *db, kontor_tx_function fn, void *arg, struct kontor_error *err);
 bool kontor_db_in_transaction(const kontor_conn *conn);
+/* For a transaction's function that cannot go on before something else is committed, whose locks this transaction must
+ * not hold: returns a negative code that the function has to return at once. The transaction rolls back, `aside` runs
+ * on the same session outside of any transaction (it may open one), and unless it fails the whole function runs again.
+ * So a step needs no second session. `arg` is copied, at most KONTOR_DB_ASIDE_SIZE bytes. A function that asks a
+ * thousand times in a row ends with BUSY. */
+#define KONTOR_DB_ASIDE_SIZE 64
+typedef int (*kontor_db_aside_function)(kontor_conn *conn, void *arg, struct kontor_error *err);
+int kontor_db_step_aside(kontor_conn *tx, kontor_db_aside_function aside, const void *arg, size_t arg_size,
+			 struct kontor_error *err);
 
 /* ---- schema ------------------------------------------------------------------------------------------------- */
 

@@ -94,7 +94,8 @@ kontor_conn *kontor_job_db(kontor_job *job);
 kontor_arena *kontor_job_arena(kontor_job *job); /* emptied after the step */
 kontor_host *kontor_job_host(const kontor_job *job);
 /* True when the step should stop soon: cancel was asked for, or the unit drains. The step returns
- * KONTOR_JOB_STOPPED after its last committed checkpoint. Cheap: may be asked per row batch. */
+ * KONTOR_JOB_STOPPED after its last committed checkpoint. Cheap: may be asked per row batch, in the step's thread. It
+ * looks on the step's session; while that streams or has a transaction open, on a second one if the lane has it. */
 bool kontor_job_stopping(const kontor_job *job);
 /* Why undo runs: "cancelled", or the failure's message. */
 const char *kontor_job_undo_reason(const kontor_job *job);

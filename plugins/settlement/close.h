@@ -19,8 +19,8 @@ struct close_wish {
 	bool early;
 	int64_t asked_ms; /* the database's clock when he asked: uploads that begin later are not waited for */
 };
-int close_find_obstacle(struct settlement *self, kontor_conn *conn, const struct close_wish *wish,
-			struct obstacle *ret_obstacle, struct kontor_error *err);
+int close_find_obstacle(kontor_conn *conn, const struct close_wish *wish, struct obstacle *ret_obstacle,
+			struct kontor_error *err);
 
 /* In the caller's transaction: the window and the open ones before it are `closing`, the region has a new epoch, and
  * new items go to the window after it. Their rows must exist. */

@@ -68,12 +68,12 @@ static int find_open_upload(kontor_conn *conn, const char *region, uint32_t wind
 	return 0;
 }
 
-static int find_too_early(struct settlement *self, kontor_conn *conn, const struct kontor_region *region,
-			  uint32_t window, bool early, struct obstacle *obstacle, struct kontor_error *err)
+static int find_too_early(kontor_conn *conn, const struct kontor_region *region, uint32_t window, bool early,
+			  struct obstacle *obstacle, struct kontor_error *err)
 {
 	struct window_bounds bounds;
 	int64_t now;
-	int rc = window_find_bounds(self, conn, region, window, false, &bounds, err);
+	int rc = window_find_bounds(conn, region, window, false, &bounds, err);
 	if (!rc)
 		rc = database_now_ms(conn, &now, err);
 	if (rc || bounds.to_ms <= now)
@@ -116,8 +116,8 @@ static int find_active_upload(kontor_conn *conn, const struct close_wish *wish, 
 	return 0;
 }
 
-int close_find_obstacle(struct settlement *self, kontor_conn *conn, const struct close_wish *wish,
-			struct obstacle *ret_obstacle, struct kontor_error *err)
+int close_find_obstacle(kontor_conn *conn, const struct close_wish *wish, struct obstacle *ret_obstacle,
+			struct kontor_error *err)
 {
 	const struct kontor_region *region = wish->region;
 	memset(ret_obstacle, 0, sizeof(*ret_obstacle));
@@ -129,7 +129,7 @@ int close_find_obstacle(struct settlement *self, kontor_conn *conn, const struct
 			 region->code, kontor_window_format(region->first_window, first));
 		return 0;
 	}
-	int rc = find_too_early(self, conn, region, wish->window, wish->early, ret_obstacle, err);
+	int rc = find_too_early(conn, region, wish->window, wish->early, ret_obstacle, err);
 	if (!rc && !ret_obstacle->code)
 		rc = find_older_items(conn, region->code, wish->window, ret_obstacle, err);
 	if (!rc && !ret_obstacle->code)

@@ -100,7 +100,7 @@ static int look_for_obstacle(struct closing *closing, struct kontor_error *err)
 	kontor_conn *conn = kontor_job_db(closing->job);
 	struct close_wish wish = {closing->region, closing->window, closing->early, closing->asked_ms};
 	struct obstacle obstacle;
-	int rc = close_find_obstacle(closing->self, conn, &wish, &obstacle, err);
+	int rc = close_find_obstacle(conn, &wish, &obstacle, err);
 	if (rc || !obstacle.code)
 		return rc;
 	if (obstacle.code == KONTOR_E_CONFLICT || !closing->wait) /* undo lowers the fence */
@@ -124,7 +124,7 @@ static int make_windows(struct closing *closing, struct kontor_error *err)
 	uint32_t window;
 	int rc = window_open_from(conn, closing->region, &epoch, &window, err);
 	for (; !rc && window <= closing->window; window = kontor_window_next(window))
-		rc = window_find_bounds(closing->self, conn, closing->region, window, true, &bounds, err);
+		rc = window_find_bounds(conn, closing->region, window, true, &bounds, err);
 	return rc;
 }
 

@@ -14,8 +14,7 @@
 
 /* Without a window: the oldest open one that has ended and holds items (those before it are empty and close along with
  * it), else the oldest open one that has ended. */
-static int choose_window(struct settlement *self, kontor_request *request, const struct kontor_region *region,
-			 uint32_t *ret_window)
+static int choose_window(kontor_request *request, const struct kontor_region *region, uint32_t *ret_window)
 {
 	struct kontor_error *err = kontor_request_error(request);
 	kontor_conn *tx = kontor_request_db(request);
@@ -36,7 +35,7 @@ static int choose_window(struct settlement *self, kontor_request *request, const
 	}
 	if (rc != KONTOR_E_NOT_FOUND)
 		return rc;
-	rc = window_find_bounds(self, tx, region, open_from, false, &bounds, err);
+	rc = window_find_bounds(tx, region, open_from, false, &bounds, err);
 	if (rc)
 		return rc;
 	char name[KONTOR_WINDOW_SIZE], end[KONTOR_TIME_SIZE];
@@ -131,6 +130,7 @@ static int submit(kontor_request *request, const struct close_wish *wish, const 
 
 int handle_close(void *self, kontor_request *request)
 {
+	(void)self;
 	struct kontor_error *err = kontor_request_error(request);
 	kontor_conn *tx = kontor_request_db(request);
 	const struct kontor_region *region =
@@ -150,7 +150,7 @@ int handle_close(void *self, kontor_request *request)
 	if (rc != KONTOR_E_NOT_FOUND)
 		return rc;
 	if (!kontor_arg_given(request, "window")) {
-		rc = choose_window(self, request, region, &window);
+		rc = choose_window(request, region, &window);
 		if (rc)
 			return rc;
 	}
@@ -158,7 +158,7 @@ int handle_close(void *self, kontor_request *request)
 	struct obstacle obstacle;
 	rc = database_now_ms(tx, &wish.asked_ms, err);
 	if (!rc)
-		rc = close_find_obstacle(self, tx, &wish, &obstacle, err);
+		rc = close_find_obstacle(tx, &wish, &obstacle, err);
 	if (rc)
 		return rc;
 	if (obstacle.code == KONTOR_E_CONFLICT || (obstacle.code && !kontor_arg_bool(request, "wait"))) {

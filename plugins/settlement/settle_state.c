@@ -53,8 +53,8 @@ static int put_totals(kontor_conn *conn, const char *region, uint32_t window, ko
 }
 
 /* A window that nothing was written to has no row: it is open, unless it lies before the region's first one. */
-static int describe_unwritten(struct settlement *self, kontor_request *request, const struct kontor_region *region,
-			      uint32_t window, struct window_row *ret_row)
+static int describe_unwritten(kontor_request *request, const struct kontor_region *region, uint32_t window,
+			      struct window_row *ret_row)
 {
 	char name[KONTOR_WINDOW_SIZE], first[KONTOR_WINDOW_SIZE];
 	struct window_bounds bounds;
@@ -63,7 +63,7 @@ static int describe_unwritten(struct settlement *self, kontor_request *request, 
 					   "window %s lies before the first window of %s, %s",
 					   kontor_window_format(window, name), region->code,
 					   kontor_window_format(region->first_window, first));
-	int rc = window_find_bounds(self, kontor_request_db(request), region, window, false, &bounds,
+	int rc = window_find_bounds(kontor_request_db(request), region, window, false, &bounds,
 				    kontor_request_error(request));
 	if (!rc)
 		*ret_row = (struct window_row){.state = "open", .from_ms = bounds.from_ms, .to_ms = bounds.to_ms};
@@ -72,6 +72,7 @@ static int describe_unwritten(struct settlement *self, kontor_request *request, 
 
 int handle_window_get(void *self, kontor_request *request)
 {
+	(void)self;
 	struct kontor_error *err = kontor_request_error(request);
 	kontor_conn *conn = kontor_request_db(request);
 	uint32_t window = kontor_arg_window(request, "window"), older = 0;
@@ -82,7 +83,7 @@ int handle_window_get(void *self, kontor_request *request)
 	int64_t items = 0;
 	int rc = window_get(conn, region->code, window, false, &row, err);
 	if (rc == KONTOR_E_NOT_FOUND)
-		rc = describe_unwritten(self, request, region, window, &row);
+		rc = describe_unwritten(request, region, window, &row);
 	if (!rc)
 		rc = kontor_db_query_int(conn, SQL_COUNT_WINDOW, KONTOR_PARAMS(P_STRING(region->code), P_UINT(window)),
 					 &items, err);

@@ -11,16 +11,16 @@
 #define INSERT_ROUNDS 8
 
 /* The window of each item, under the open_from that the fence gave. */
-static int place_items(struct settlement *self, kontor_conn *tx, const struct item_batch *batch,
-		       struct window_map *windows, struct item **items, size_t len, struct kontor_error *err)
+static int place_items(kontor_conn *tx, const struct item_batch *batch, struct window_map *windows, struct item **items,
+		       size_t len, struct kontor_error *err)
 {
 	int rc = 0;
 	for (size_t i = 0; i < len && !rc; i++) {
 		struct item *item = items[i];
 		if (item->verdict != KONTOR_VERDICT_OK)
 			continue;
-		rc = window_of_instant(self, tx, batch->region, windows, item->occurred_ms, !batch->dry_run,
-				       &item->window, &item->late, err);
+		rc = window_of_instant(tx, batch->region, windows, item->occurred_ms, !batch->dry_run, &item->window,
+				       &item->late, err);
 	}
 	return rc;
 }
@@ -149,7 +149,7 @@ static int judge_only(struct settlement *self, kontor_conn *conn, const struct i
 	uint64_t epoch;
 	int rc = window_open_from(conn, batch->region, &epoch, &windows.open_from, err);
 	if (!rc)
-		rc = place_items(self, conn, batch, &windows, items, len, err);
+		rc = place_items(conn, batch, &windows, items, len, err);
 	if (!rc)
 		rc = find_existing(self, conn, batch, items, len, err);
 	if (!rc)
@@ -167,7 +167,7 @@ int store_items(struct settlement *self, kontor_conn *tx, const struct item_batc
 	struct writer *writer;
 	int rc = writer_enter(self, tx, batch->region, len, &writer, err);
 	if (!rc)
-		rc = place_items(self, tx, batch, &writer->windows, items, len, err);
+		rc = place_items(tx, batch, &writer->windows, items, len, err);
 	if (!rc)
 		rc = insert_items(self, tx, batch, items, len, err);
 	if (rc)

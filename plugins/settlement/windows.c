@@ -55,53 +55,51 @@ static int read_bounds(kontor_conn *conn, const struct kontor_region *region, ui
 	return 0;
 }
 
-static int add_window(struct settlement *self, const struct kontor_region *region, const struct window_bounds *bounds,
-		      struct kontor_error *err)
+struct new_window {
+	const struct kontor_region *region;
+	struct window_bounds bounds;
+};
+
+static int add_window(kontor_conn *conn, void *arg, struct kontor_error *err)
 {
-	kontor_conn *own = NULL;
-	int rc = kontor_db_acquire(kontor_host_db(self->host), &own, err);
-	if (rc)
-		return rc;
-	rc = kontor_db_exec(own, SQL_ADD_WINDOW,
-			    KONTOR_PARAMS(P_STRING(region->code), P_UINT(bounds->window), P_INT(bounds->from_ms),
-					  P_INT(bounds->to_ms)),
-			    NULL, err);
-	kontor_db_release(own);
-	return rc;
+	const struct new_window *new = arg;
+	return kontor_db_exec(conn, SQL_ADD_WINDOW,
+			      KONTOR_PARAMS(P_STRING(new->region->code), P_UINT(new->bounds.window),
+					    P_INT(new->bounds.from_ms), P_INT(new->bounds.to_ms)),
+			      NULL, err);
 }
 
-int window_find_bounds(struct settlement *self, kontor_conn *conn, const struct kontor_region *region, uint32_t window,
-		       bool store, struct window_bounds *ret_bounds, struct kontor_error *err)
+int window_find_bounds(kontor_conn *conn, const struct kontor_region *region, uint32_t window, bool store,
+		       struct window_bounds *ret_bounds, struct kontor_error *err)
 {
 	bool stored;
 	int rc = read_bounds(conn, region, window, ret_bounds, &stored, err);
 	if (rc || stored || !store)
 		return rc;
-	rc = add_window(self, region, ret_bounds, err);
-	if (rc)
-		return rc;
+	struct new_window new = {region, *ret_bounds};
+	if (kontor_db_in_transaction(conn))
+		return kontor_db_step_aside(conn, add_window, &new, sizeof(new), err);
+	rc = add_window(conn, &new, err);
 	/* Somebody else may have stored it first: his bounds count. */
-	return read_bounds(conn, region, window, ret_bounds, &stored, err);
+	return rc ? rc : read_bounds(conn, region, window, ret_bounds, &stored, err);
 }
 
-static int mapped_bounds(struct settlement *self, kontor_conn *conn, const struct kontor_region *region,
-			 struct window_map *map, uint32_t window, bool store, struct window_bounds *ret_bounds,
-			 struct kontor_error *err)
+static int mapped_bounds(kontor_conn *conn, const struct kontor_region *region, struct window_map *map, uint32_t window,
+			 bool store, struct window_bounds *ret_bounds, struct kontor_error *err)
 {
 	const struct window_bounds *known = map_find(map, window);
 	if (known) {
 		*ret_bounds = *known;
 		return 0;
 	}
-	int rc = window_find_bounds(self, conn, region, window, store, ret_bounds, err);
+	int rc = window_find_bounds(conn, region, window, store, ret_bounds, err);
 	if (!rc)
 		map_add(map, ret_bounds);
 	return rc;
 }
 
-int window_of_instant(struct settlement *self, kontor_conn *conn, const struct kontor_region *region,
-		      struct window_map *map, int64_t ms, bool store, uint32_t *ret_window, bool *ret_late,
-		      struct kontor_error *err)
+int window_of_instant(kontor_conn *conn, const struct kontor_region *region, struct window_map *map, int64_t ms,
+		      bool store, uint32_t *ret_window, bool *ret_late, struct kontor_error *err)
 {
 	for (size_t i = 0; i < map->len; i++) {
 		const struct window_bounds *known = &map->entries[i];
@@ -115,8 +113,7 @@ int window_of_instant(struct settlement *self, kontor_conn *conn, const struct k
 	/* A stored border may differ from today's zone data by hours, never by a week: one step at most. */
 	if (kontor_window_next(bounds.window) >= map->open_from) {
 		uint32_t window = bounds.window;
-		int rc =
-			mapped_bounds(self, conn, region, map, window, store && window >= map->open_from, &bounds, err);
+		int rc = mapped_bounds(conn, region, map, window, store && window >= map->open_from, &bounds, err);
 		if (rc)
 			return rc;
 		if (ms < bounds.from_ms)
@@ -126,7 +123,7 @@ int window_of_instant(struct settlement *self, kontor_conn *conn, const struct k
 	}
 	*ret_late = bounds.window < map->open_from;
 	*ret_window = *ret_late ? map->open_from : bounds.window;
-	return mapped_bounds(self, conn, region, map, *ret_window, store, &bounds, err);
+	return mapped_bounds(conn, region, map, *ret_window, store, &bounds, err);
 }
 
 int window_get(kontor_conn *conn, const char *region, uint32_t window, bool lock, struct window_row *ret_row,

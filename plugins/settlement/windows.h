@@ -22,16 +22,15 @@ struct window_map {
 };
 
 /* The window that counts an item of this instant: its own, or the oldest open one (*ret_late) when its own is closed or
- * lies before the region's first. With `store` its row is made when it is missing: on a session of its own, since a row
- * of an open window is no effect (it says nothing but its bounds) and the caller's transaction should hold no lock on
- * it. */
-int window_of_instant(struct settlement *self, kontor_conn *conn, const struct kontor_region *region,
-		      struct window_map *map, int64_t ms, bool store, uint32_t *ret_window, bool *ret_late,
-		      struct kontor_error *err);
+ * lies before the region's first. With `store` its row is made when it is missing, and committed before the caller's
+ * transaction, which begins again (kontor_db_step_aside): a row of an open window is no effect (it says nothing but its
+ * bounds), and that transaction should hold no lock on it. */
+int window_of_instant(kontor_conn *conn, const struct kontor_region *region, struct window_map *map, int64_t ms,
+		      bool store, uint32_t *ret_window, bool *ret_late, struct kontor_error *err);
 
 /* Stored bounds; those that storing would give when there is no row and `store` is false. */
-int window_find_bounds(struct settlement *self, kontor_conn *conn, const struct kontor_region *region, uint32_t window,
-		       bool store, struct window_bounds *ret_bounds, struct kontor_error *err);
+int window_find_bounds(kontor_conn *conn, const struct kontor_region *region, uint32_t window, bool store,
+		       struct window_bounds *ret_bounds, struct kontor_error *err);
 
 struct window_row {
 	char state[16];

@@ -7,7 +7,7 @@
 #include "statements.h"
 
 #define WRITERS_PER_THREAD 32 /* regions; one more replaces the first, which only costs a registration */
-#define ENTER_ATTEMPTS 8      /* closes that one transaction may meet before its fence holds */
+#define REGISTRATIONS 8       /* of a thread in a row, each overtaken by a close before items passed the fence */
 
 static _Thread_local struct writer writers[WRITERS_PER_THREAD];
 static _Thread_local size_t writers_len, writers_next;
@@ -44,6 +44,7 @@ static void set_epoch(struct writer *writer, uint64_t epoch, uint32_t open_from)
 
 struct registration {
 	const struct kontor_region *region;
+	struct writer *writer;
 	uint64_t number, epoch;
 	uint32_t open_from;
 };
@@ -86,17 +87,23 @@ static int register_writer(kontor_conn *tx, void *arg, struct kontor_error *err)
 			      NULL, err);
 }
 
-/* On a session of its own, committed before the fence uses it: the region's row must not stay locked while items are
- * inserted, or writers would wait for each other. */
-static int register_anew(struct settlement *self, const struct kontor_region *region, struct writer *writer,
-			 struct kontor_error *err)
+/* Committed before the transaction that inserts items: the region's row must not stay locked while they are inserted,
+ * or writers would wait for each other. */
+static int register_anew(kontor_conn *conn, void *arg, struct kontor_error *err)
 {
-	struct registration registration = {.region = region};
-	int rc = kontor_db_transact(kontor_host_db(self->host), register_writer, &registration, err);
+	struct registration *registration = arg;
+	struct writer *writer = registration->writer;
+	if (writer->registrations++ == REGISTRATIONS) {
+		writer->registrations = 0;
+		return kontor_fail(err, KONTOR_E_BUSY,
+				   "windows of %s are being closed faster than items come in; try again",
+				   writer->region);
+	}
+	int rc = kontor_db_transaction(conn, register_writer, registration, err);
 	if (rc)
 		return rc;
-	writer->number = registration.number;
-	set_epoch(writer, registration.epoch, registration.open_from);
+	writer->number = registration->number;
+	set_epoch(writer, registration->epoch, registration->open_from);
 	return 0;
 }
 
@@ -112,35 +119,37 @@ static int pass_fence(kontor_conn *tx, const struct writer *writer, uint64_t ite
 	return rc;
 }
 
+/* The region has moved on, and nothing was done under the old epoch yet, so this transaction may go on with our own row
+ * if the close has moved it already. */
+static int follow_region(kontor_conn *tx, const struct kontor_region *region, struct writer *writer, bool *ret_passed,
+			 uint64_t items, struct kontor_error *err)
+{
+	uint64_t epoch = 0;
+	uint32_t open_from = 0;
+	int rc = window_open_from(tx, region, &epoch, &open_from, err);
+	if (rc || epoch == writer->epoch)
+		return rc;
+	set_epoch(writer, epoch, open_from);
+	return pass_fence(tx, writer, items, ret_passed, err);
+}
+
 int writer_enter(struct settlement *self, kontor_conn *tx, const struct kontor_region *region, uint64_t items,
 		 struct writer **ret_writer, struct kontor_error *err)
 {
 	struct writer *writer = thread_writer(self, region);
-	for (int attempt = 0; attempt < ENTER_ATTEMPTS; attempt++) {
-		bool passed = false;
-		int rc = 0;
-		if (writer->number)
-			rc = pass_fence(tx, writer, items, &passed, err);
-		if (rc)
-			return rc;
-		if (passed) {
-			*ret_writer = writer;
-			return 0;
-		}
-		/* The region has moved on. Nothing was done under the old epoch yet, so this transaction may go on:
-		 * with our own row, if the close has moved it already, else with a new one. */
-		uint64_t epoch = 0;
-		uint32_t open_from = 0;
-		rc = window_open_from(tx, region, &epoch, &open_from, err);
-		if (rc)
-			return rc;
-		if (writer->number && epoch != writer->epoch)
-			set_epoch(writer, epoch, open_from);
-		else
-			rc = register_anew(self, region, writer, err);
-		if (rc)
-			return rc;
+	bool passed = false;
+	int rc = 0;
+	if (writer->number)
+		rc = pass_fence(tx, writer, items, &passed, err);
+	if (!rc && writer->number && !passed)
+		rc = follow_region(tx, region, writer, &passed, items, err);
+	if (rc)
+		return rc;
+	if (!passed) {
+		struct registration registration = {.region = region, .writer = writer};
+		return kontor_db_step_aside(tx, register_anew, &registration, sizeof(registration), err);
 	}
-	return kontor_fail(err, KONTOR_E_BUSY, "windows of %s are being closed faster than items come in; try again",
-			   region->code);
+	writer->registrations = 0;
+	*ret_writer = writer;
+	return 0;
 }

@@ -14,10 +14,12 @@ struct writer {
 	char region[3];
 	uint64_t number; /* 1, 2, ...: far below any id from idgen */
 	uint64_t epoch;
+	unsigned registrations;    /* since items passed the fence */
 	struct window_map windows; /* of this epoch */
 };
 
-/* The first statement on the items' tables in tx. Afterwards ret_writer's open_from holds until tx ends. `items`: how
+/* The first statement on the items' tables in tx, which begins again when the writer has to be registered first
+ * (kontor_db_step_aside). Afterwards ret_writer's open_from holds until tx ends. `items`: how
  * many are offered. The writer is this thread's, borrowed until the thread ends. */
 int writer_enter(struct settlement *self, kontor_conn *tx, const struct kontor_region *region, uint64_t items,
 		 struct writer **ret_writer, struct kontor_error *err);

@@ -290,6 +290,8 @@ static struct slow_insert {
 static int insert_slowly(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	int rc = chunk_apply_tx(tx, arg, e);
+	if (rc)
+		return rc; /* it begins again once its writer is registered */
 	slow.inserted = true;
 	while (!slow.may_commit)
 		usleep(1000);

@@ -9,7 +9,8 @@
 #include "kontor/job.h"
 #include "unit_config.h"
 
-#define SPARE_SESSIONS 1 /* beside one for each thread: for what a step does for a moment on a second session */
+#define SPARE_SESSIONS                                                                                                 \
+	1 /* beside one for each thread: for looking whether a step was cancelled in the middle of a read */
 
 #define LANE(member) offsetof(struct lane_entry, member)
 const char *const lane_names[LANES] = {KONTOR_LANE_INTERACTIVE, KONTOR_LANE_UPLOAD, KONTOR_LANE_SETTLE,
@@ -20,10 +21,9 @@ static const struct kontor_conf_row rows[] = {
 	{"threads", KONTOR_CONF_INT, LANE(threads), "1", 1, 64, NULL,
 	 "threads that run its jobs (upload: one for each core but one; interactive and settle: 2; the others: 1)",
 	 false},
-	{"connections", KONTOR_CONF_INT, LANE(connections), "0", 2, 256, NULL,
-	 "database sessions that its threads hold together: one each, and at least one that they share for what a step "
-	 "does "
-	 "on a second one; 0: threads + 1",
+	{"connections", KONTOR_CONF_INT, LANE(connections), "0", 1, 256, NULL,
+	 "database sessions that its threads hold together at most: one each; what is more they share, to look whether "
+	 "a step was cancelled in the middle of a long read; 0: threads (upload), threads + 1 (the others)",
 	 false},
 	{"poll", KONTOR_CONF_DURATION, LANE(poll_ms), "500ms", 10, 600000, NULL,
 	 "how often an idle thread looks for work that nobody told it of", false},
@@ -46,12 +46,17 @@ static int upload_threads(void)
 	return len < 2 ? 1 : len > 64 ? 63 : len - 1;
 }
 
+static bool is_upload(const char *lane)
+{
+	return strcmp(lane, KONTOR_LANE_UPLOAD) == 0;
+}
+
 static const char *default_threads(struct config *config, const char *lane)
 {
 	char text[16];
 	if (strcmp(lane, KONTOR_LANE_INTERACTIVE) == 0 || strcmp(lane, KONTOR_LANE_SETTLE) == 0)
 		return "2";
-	if (strcmp(lane, KONTOR_LANE_UPLOAD) != 0)
+	if (!is_upload(lane))
 		return "1";
 	snprintf(text, sizeof(text), "%d", upload_threads());
 	return config_copy(config, text);
@@ -59,13 +64,12 @@ static const char *default_threads(struct config *config, const char *lane)
 
 static void judge(struct config *config, const struct lane_entry *lane)
 {
-	if (lane->connections <= lane->threads)
-		CONFIG_PROBLEM_AT(
-			config, "lane", lane->name, "connections",
-			"lane \"%s\": connections = %lld is too few for %lld threads: each needs one, and they "
-			"share at least one more; leave it out, or write %lld or more",
-			lane->name, (long long)lane->connections, (long long)lane->threads,
-			(long long)lane->threads + SPARE_SESSIONS);
+	if (lane->connections < lane->threads)
+		CONFIG_PROBLEM_AT(config, "lane", lane->name, "connections",
+				  "lane \"%s\": connections = %lld is too few for %lld threads, each of which needs "
+				  "one: leave it out, write %lld or more, or give the lane fewer threads",
+				  lane->name, (long long)lane->connections, (long long)lane->threads,
+				  (long long)lane->threads);
 }
 
 static void read_lane(struct config *config, const char *name, struct lane_entry *lane)
@@ -77,7 +81,7 @@ static void read_lane(struct config *config, const char *name, struct lane_entry
 	lane->table = (struct config_table){own, lane_table.len};
 	config_fill_block(config, "lane", name, &lane->table, lane);
 	if (lane->connections == 0)
-		lane->connections = lane->threads + SPARE_SESSIONS;
+		lane->connections = lane->threads + (is_upload(name) ? 0 : SPARE_SESSIONS);
 	judge(config, lane);
 }
 

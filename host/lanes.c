@@ -179,6 +179,17 @@ void lanes_free(struct unit *unit)
 	free(lanes);
 }
 
+int64_t lanes_connections(const struct unit *unit)
+{
+	struct lanes *lanes = unit->lanes;
+	int64_t connections = 0;
+	pthread_mutex_lock(&lanes->lock);
+	for (size_t i = 0; i < LANES; i++)
+		connections += lanes->all[i].crew ? lanes->all[i].connections : 0;
+	pthread_mutex_unlock(&lanes->lock);
+	return connections;
+}
+
 void lanes_put(const struct unit *unit, kontor_writer *w)
 {
 	struct lanes *lanes = unit->lanes;
@@ -191,7 +202,11 @@ void lanes_put(const struct unit *unit, kontor_writer *w)
 		kontor_write_map(w);
 		kontor_put_string(w, "lane", lane->name);
 		kontor_put_int(w, "threads", lane->threads);
+		unsigned held = 0, most = 0;
+		kontor_session_quota_read(lane->sessions, &held, &most);
 		kontor_put_int(w, "connections", lane->connections);
+		kontor_put_uint(w, "connections_held", held);
+		kontor_put_uint(w, "connections_most", most);
 		kontor_put_uint(w, "busy", lane->busy);
 		kontor_put_array(w, "kinds");
 		for (size_t k = 0; k < lane->crew->kinds_len; k++)

@@ -29,7 +29,11 @@ void lanes_free(struct unit *unit);
 
 /* ---- in the front ---- */
 
-/* Array of {lane, threads, connections, busy, kinds} under "lanes". The unit is ready, or was. */
+/* Array of {lane, threads, connections, connections_held, connections_most, busy, kinds} under "lanes". The unit is
+ * ready, or was. */
 void lanes_put(const struct unit *unit, kontor_writer *w);
+
+/* How many database sessions its lanes may hold together. */
+int64_t lanes_connections(const struct unit *unit);
 
 #endif

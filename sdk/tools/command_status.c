@@ -79,8 +79,9 @@ static void print_lanes(const struct unit_answer *unit)
 	size_t i;
 	json_t *lane;
 	json_array_foreach(json_object_get(unit->reply, "lanes"), i, lane)
-		printf("%-16s %-12s %7lld %7lld\n", unit->name, text(lane, "lane"), number(lane, "threads"),
-		       number(lane, "busy"));
+		printf("%-16s %-12s %7lld %7lld %11lld %7lld %7lld\n", unit->name, text(lane, "lane"),
+		       number(lane, "threads"), number(lane, "busy"), number(lane, "connections"),
+		       number(lane, "connections_held"), number(lane, "connections_most"));
 }
 
 /* Of idgen: how many milliseconds of ids each layout has reserved. */
@@ -105,7 +106,8 @@ static void print_all(const struct unit_answers *units)
 	       "running", "queued", "requests", "errors", "busy");
 	for (size_t i = 0; i < units->len; i++)
 		print_plugins(&units->all[i]);
-	printf("\n%-16s %-12s %7s %7s\n", "unit", "lane", "threads", "busy");
+	printf("\n%-16s %-12s %7s %7s %11s %7s %7s\n", "unit", "lane", "threads", "busy", "connections", "held",
+	       "at most");
 	for (size_t i = 0; i < units->len; i++)
 		print_lanes(&units->all[i]);
 	printf("\n%-16s %-12s %s\n", "unit", "plugin", "what it says of itself");

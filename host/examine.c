@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 
 #include "kontor/time.h"
+#include "lanes.h"
 #include "statements.h"
 #include "unit.h"
 #include "unit_stages.h"
@@ -51,8 +52,19 @@ static bool has_jobs(const struct unit *unit)
 	return false;
 }
 
+/* What its workers and lanes may hold at once; others beside them for a moment. */
+static int64_t sessions_of(const struct unit *unit)
+{
+	int64_t sessions = lanes_connections(unit);
+	for (size_t i = 0; i < unit->plugins_len; i++) {
+		const struct loaded_plugin *plugin = unit_plugin_at(unit, i);
+		sessions += plugin ? plugin->options.workers : 0;
+	}
+	return sessions;
+}
+
 struct server {
-	int64_t now_ms, durable, packet, pool, redo;
+	int64_t now_ms, durable, packet, pool, redo, connections;
 };
 
 static int read_server(kontor_conn *conn, struct server *ret, struct kontor_error *err)
@@ -61,7 +73,7 @@ static int read_server(kontor_conn *conn, struct server *ret, struct kontor_erro
 	int rc = kontor_db_query(conn, KONTOR_READ_ALL, SQL_SERVER, KONTOR_NO_PARAMS, &rows, err);
 	if (!rc && kontor_rows_next(rows, err) == 1)
 		*ret = (struct server){kontor_rows_int(rows, 0), kontor_rows_int(rows, 1), kontor_rows_int(rows, 2),
-				       kontor_rows_int(rows, 3), kontor_rows_int(rows, 4)};
+				       kontor_rows_int(rows, 3), kontor_rows_int(rows, 4), kontor_rows_int(rows, 5)};
 	kontor_rows_close(rows);
 	return rc;
 }
@@ -81,6 +93,13 @@ static void judge_server(const struct unit *unit, const struct server *server, i
 	if (server->packet < PACKET_BYTES)
 		find(w, "chunks of big uploads will be refused", "set max_allowed_packet = 64M",
 		     "max_allowed_packet is %" PRId64 " MiB", server->packet >> 20);
+	if (server->connections < sessions_of(unit))
+		find(w, "calls and jobs fail at random when the unit is busy",
+		     "set max_connections for all units together, or give lanes fewer threads and plugins fewer "
+		     "workers",
+		     "max_connections is %" PRId64 ", and the lanes and workers of this unit may hold %" PRId64
+		     " sessions",
+		     server->connections, sessions_of(unit));
 	if (has_jobs(unit) && server->redo < REDO_BYTES)
 		find(w, "big uploads and runs wait for the disk", "set innodb_log_file_size = 1G or more",
 		     "the redo log has %" PRId64 " MiB", server->redo >> 20);

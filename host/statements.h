@@ -13,7 +13,7 @@ static const char SQL_LIST_APPROVALS[] =
 /* The server's clock, and what kontor.examine judges. */
 static const char SQL_SERVER[] =
 	"SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED), @@innodb_flush_log_at_trx_commit, "
-	"@@max_allowed_packet, @@innodb_buffer_pool_size, @@innodb_log_file_size";
+	"@@max_allowed_packet, @@innodb_buffer_pool_size, @@innodb_log_file_size, @@max_connections";
 /* How many, and the oldest one with its kind. The first index leads to each: jobs that have not ended, or ended since.
  */
 static const char SQL_DEAD_JOBS[] = "SELECT COUNT(*), COALESCE(MIN(job_id), 0), COALESCE(MIN(kind), '') FROM job "

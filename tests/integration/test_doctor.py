@@ -127,6 +127,14 @@ class Doctor(Scenario):
         self.assertIn(("all", "approvals = trusted: for development only"), self.before)
         self.assertTrue(any("the redo log has 128 MiB" in finding for _, finding in self.before), self.before)
 
+    def test_a_server_with_fewer_sessions_than_the_unit_may_hold(self):
+        before = self.kontor.sql("SELECT @@max_connections")[0][0]
+        self.kontor.sql("SET GLOBAL max_connections = 30")
+        try:
+            self.found("all", r"^max_connections is 30, and .* may hold \d\d sessions$")
+        finally:
+            self.kontor.sql(f"SET GLOBAL max_connections = {before}")
+
     def test_a_wrong_line_of_a_unit_that_does_not_run(self):
         path = self.file(self.conf / "units/extra.conf", 'plugins = {"idgen"}\nplugin "idgen" { slots = 99 }\n')
         try:

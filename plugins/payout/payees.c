@@ -17,8 +17,8 @@ struct candidate {
 	struct kontor_row *row;
 	const struct payee *payee;
 	uint64_t last_version;
-	bool in_force;   /* there is a version in force */
-	bool same_known; /* equal to the one in force, or to one that waits */
+	bool in_force; /* there is a version in force */
+	bool same;     /* as the one in force */
 };
 
 static int by_key(const struct payee *a, const struct payee *b)
@@ -64,7 +64,9 @@ static struct payee payee_of(const kontor_rows *rows)
 	return payee;
 }
 
-/* A first version of another upload that is not accepted yet (pending) says nothing: it may be cancelled. */
+/* A version of another upload that is not accepted yet (pending, waiting) only takes up its number: it may be cancelled
+ * or refused. If it made this row `unchanged`, this upload would count without anybody's approval, and its change would
+ * be lost with the other one's refusal. */
 static void take_version(struct candidate *candidates, size_t len, const kontor_rows *rows)
 {
 	struct payee version = payee_of(rows);
@@ -73,11 +75,11 @@ static void take_version(struct candidate *candidates, size_t len, const kontor_
 	struct candidate *found = bsearch(&wanted, candidates, len, sizeof(wanted), compare);
 	if (!found)
 		return;
-	bool in_force = kontor_text_is(state, "in_force");
 	found->last_version = kontor_rows_uint(rows, 2);
-	found->in_force |= in_force;
-	if (in_force || kontor_text_is(state, "waiting"))
-		found->same_known |= payee_same(&version, found->payee);
+	if (kontor_text_is(state, "in_force")) {
+		found->in_force = true;
+		found->same = payee_same(&version, found->payee);
+	}
 }
 
 /* Looks up the shops of up to SQL_LIST_SIZE candidates. */
@@ -100,7 +102,7 @@ static int look_up(kontor_conn *tx, const char *region, struct candidate *candid
 
 static void judge(struct candidate *candidate)
 {
-	if (candidate->same_known)
+	if (candidate->same)
 		candidate->row->verdict = KONTOR_VERDICT_UNCHANGED;
 	else if (candidate->in_force)
 		candidate->row->verdict = KONTOR_VERDICT_NEEDS_APPROVAL;

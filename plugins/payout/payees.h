@@ -6,6 +6,8 @@
  *   the same again   unchanged        nothing is stored
  *   another one      needs_approval   waiting  -> in_force when another user has approved the upload; the one before
  *                                                 becomes superseded. While one waits, nothing is paid to the shop.
+ *
+ * All verdicts are by what is in force: what still waits in another upload may be refused.
  */
 #ifndef PAYOUT_PAYEES_H
 #define PAYOUT_PAYEES_H

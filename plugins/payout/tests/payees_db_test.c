@@ -145,10 +145,24 @@ static void test_a_change_waits_and_replaces_the_old_version_when_approved(void 
 	assert_true(must_be_approved(change));
 	assert_int_equal(sql_int(IN_FORCE_OF_7 "version = 1"), 1);
 	assert_int_equal(sql_int("SELECT COUNT(*) FROM payee WHERE version = 2 AND state = 'waiting'"), 1);
-	assert_int_equal(upload_one(3, "Ann", IBAN_B)->rows[0].verdict, KONTOR_VERDICT_UNCHANGED);
 	assert_int_equal(accept_upload(change, &err), 0);
 	assert_int_equal(sql_int(IN_FORCE_OF_7 "version = 2 AND iban = '" IBAN_B "'"), 1);
 	assert_int_equal(sql_int("SELECT COUNT(*) FROM payee WHERE version = 1 AND state = 'superseded'"), 1);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM payee"), 2);
+}
+
+static void test_a_change_that_waits_already_needs_an_approval_of_its_own(void **state)
+{
+	(void)state;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	assert_int_equal(accept_upload(upload_one(1, "Ann", IBAN_A), &err), 0);
+	struct file *refused = upload_one(2, "Ann", IBAN_B), *again = upload_one(3, "Ann", IBAN_B);
+	assert_int_equal(again->rows[0].verdict, KONTOR_VERDICT_NEEDS_APPROVAL);
+	assert_true(must_be_approved(again));
+	assert_int_equal(upload_one(4, "Ann", IBAN_A)->rows[0].verdict, KONTOR_VERDICT_UNCHANGED);
+	undo(refused);
+	assert_int_equal(accept_upload(again, &err), 0);
+	assert_int_equal(sql_int(IN_FORCE_OF_7 "version = 3 AND iban = '" IBAN_B "'"), 1);
 	assert_int_equal(sql_int("SELECT COUNT(*) FROM payee"), 2);
 }
 
@@ -247,6 +261,7 @@ int main(void)
 		TEST(test_a_first_version_is_in_force_when_its_upload_is_accepted),
 		TEST(test_the_same_again_is_unchanged_and_stores_nothing),
 		TEST(test_a_change_waits_and_replaces_the_old_version_when_approved),
+		TEST(test_a_change_that_waits_already_needs_an_approval_of_its_own),
 		TEST(test_a_changed_name_waits_too),
 		TEST(test_a_cancelled_upload_leaves_no_version),
 		TEST(test_undo_does_not_touch_what_is_in_force),

@@ -88,17 +88,18 @@
 	"WHERE region = ? AND window_no = ? AND shop_user_id BETWEEN ? AND ? ORDER BY shop_user_id, billing_item_id"
 #define SQL_ITEMS_UNCLAIMED                                                                                            \
 	"SELECT i.shop_user_id, i.currency, i.item_type, i.amount_minor FROM billing_item i FORCE INDEX (PRIMARY) "    \
-	"LEFT JOIN claim c ON c.region = i.region AND c.window_no = i.window_no "                                      \
+	"LEFT JOIN claim c FORCE INDEX (PRIMARY) ON c.region = i.region AND c.window_no = i.window_no "                \
 	"AND c.shop_user_id = i.shop_user_id AND c.billing_item_id = i.billing_item_id "                               \
 	"WHERE i.region = ? AND i.window_no = ? AND i.shop_user_id BETWEEN ? AND ? AND c.region IS NULL "              \
 	"ORDER BY i.shop_user_id, i.billing_item_id"
 #define SQL_ITEMS_CLAIMED                                                                                              \
-	"SELECT i.currency, i.amount_minor FROM claim c JOIN billing_item i USING (region, window_no, shop_user_id, "  \
-	"billing_item_id) WHERE c.region = ? AND c.window_no = ?"
+	"SELECT i.currency, i.amount_minor FROM claim c FORCE INDEX (PRIMARY) "                                        \
+	"JOIN billing_item i FORCE INDEX (PRIMARY) USING (region, window_no, shop_user_id, billing_item_id) "          \
+	"WHERE c.region = ? AND c.window_no = ?"
 /* region, upload, from, to */
 #define SQL_ITEMS_OF_UPLOAD                                                                                            \
 	"SELECT i.shop_user_id, i.currency, i.item_type, i.amount_minor FROM claim c FORCE INDEX (by_upload) "         \
-	"JOIN billing_item i ON i.region = c.region AND i.window_no = c.window_no "                                    \
+	"JOIN billing_item i FORCE INDEX (PRIMARY) ON i.region = c.region AND i.window_no = c.window_no "              \
 	"AND i.shop_user_id = c.shop_user_id AND i.billing_item_id = c.billing_item_id "                               \
 	"WHERE c.region = ? AND c.upload_id = ? AND c.shop_user_id BETWEEN ? AND ? "                                   \
 	"ORDER BY c.shop_user_id, c.billing_item_id"

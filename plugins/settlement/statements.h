@@ -76,7 +76,8 @@ static const char SQL_ADD_ITEM[] = "INSERT INTO billing_item (region, window_no,
 #define SELECT_EXISTING(index)                                                                                         \
 	"SELECT i.window_no, i.shop_user_id, i.billing_item_id, i.order_id, i.item_type, i.amount_minor, i.currency, " \
 	"i.occurred_ms, i.upload_id, i.line_no, i.fact_key, IF(i.upload_id = 0, 1, COALESCE(b.accepted, 0)) "          \
-	"FROM billing_item i FORCE INDEX (" index ") LEFT JOIN item_batch b ON b.region = i.region "                   \
+	"FROM billing_item i FORCE INDEX (" index                                                                      \
+	") LEFT JOIN item_batch b FORCE INDEX (PRIMARY) ON b.region = i.region "                                       \
 	"AND b.window_no = i.window_no AND b.source = i.upload_id WHERE i.region = ? AND "
 static const char SQL_FIND_BY_ITEM[] = SELECT_EXISTING("item") "i.billing_item_id IN (" LOOKUP_PLACES ")";
 static const char SQL_FIND_BY_FACT[] = SELECT_EXISTING("fact") "i.fact_key IN (" LOOKUP_PLACES ")";
@@ -152,10 +153,11 @@ static const char SQL_END_SETTLING[] = "UPDATE `window` SET state = 'settled' WH
 	"i.occurred_ms, i.window_no, w.state, i.late, i.upload_id, i.line_no, COALESCE(m.run_id, w.run_id), i.note, "  \
 	"c.upload_id "                                                                                                 \
 	"FROM billing_item i FORCE INDEX (" index ") JOIN `window` w ON w.region = i.region "                          \
-	"AND w.window_no = i.window_no LEFT JOIN item_batch b ON b.region = i.region AND b.window_no = i.window_no "   \
-	"AND b.source = i.upload_id LEFT JOIN claim c ON c.region = i.region AND c.window_no = i.window_no "           \
+	"AND w.window_no = i.window_no LEFT JOIN item_batch b FORCE INDEX (PRIMARY) ON b.region = i.region "           \
+	"AND b.window_no = i.window_no AND b.source = i.upload_id "                                                    \
+	"LEFT JOIN claim c FORCE INDEX (PRIMARY) ON c.region = i.region AND c.window_no = i.window_no "                \
 	"AND c.shop_user_id = i.shop_user_id AND c.billing_item_id = i.billing_item_id "                               \
-	"LEFT JOIN manual_settlement m ON m.region = c.region AND m.upload_id = c.upload_id "                          \
+	"LEFT JOIN manual_settlement m FORCE INDEX (PRIMARY) ON m.region = c.region AND m.upload_id = c.upload_id "                          \
 	"WHERE i.region = ? AND (i.upload_id = 0 OR b.accepted = 1) AND "
 static const char SQL_FIND_ITEM[] =
 	SELECT_FOUND("item") "i.billing_item_id = ? AND i.shop_user_id > ? ORDER BY i.shop_user_id LIMIT ?";
@@ -208,13 +210,15 @@ static const char SQL_FIND_HOLDS[] =
 	"AND (until_ms IS NULL OR until_ms > ?) ORDER BY shop_user_id, currency, revision, line_no";
 /* ---- manual settlement ---- */
 
-/* Only items that count, with who has claimed them. region, items */
+/* Only items that count, with who has claimed them. The indexes are named, for statistics of a table that has just been
+ * empty make the server read all claims of the region for each item. region, items */
 static const char SQL_FIND_CLAIMABLE[] =
 	"SELECT i.window_no, i.shop_user_id, i.billing_item_id, i.amount_minor, i.currency, c.upload_id, m.state "
-	"FROM billing_item i FORCE INDEX (item) LEFT JOIN item_batch b ON b.region = i.region "
-	"AND b.window_no = i.window_no AND b.source = i.upload_id LEFT JOIN claim c ON c.region = i.region "
+	"FROM billing_item i FORCE INDEX (item) LEFT JOIN item_batch b FORCE INDEX (PRIMARY) ON b.region = i.region "
+	"AND b.window_no = i.window_no AND b.source = i.upload_id "
+	"LEFT JOIN claim c FORCE INDEX (PRIMARY) ON c.region = i.region "
 	"AND c.window_no = i.window_no AND c.shop_user_id = i.shop_user_id AND c.billing_item_id = i.billing_item_id "
-	"LEFT JOIN manual_settlement m ON m.region = c.region AND m.upload_id = c.upload_id "
+	"LEFT JOIN manual_settlement m FORCE INDEX (PRIMARY) ON m.region = c.region AND m.upload_id = c.upload_id "
 	"WHERE i.region = ? AND (i.upload_id = 0 OR b.accepted = 1) AND i.billing_item_id IN (" LOOKUP_PLACES ")";
 static const char SQL_OFFER_CLAIMS[] =
 	"UPDATE `window` SET claim_offers = claim_offers + ? WHERE region = ? AND window_no = ? "

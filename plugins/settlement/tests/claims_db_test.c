@@ -256,6 +256,31 @@ static void commit(kontor_conn *conn)
 	kontor_db_release(conn);
 }
 
+/* The statistics of a table that is empty, or was until now, make reading all of a region look cheap. */
+static void test_each_item_costs_one_look_at_the_claims_however_old_the_statistics(void **state)
+{
+	(void)state;
+	char sql[sizeof("EXPLAIN ") + sizeof(SQL_FIND_CLAIMABLE)];
+	struct kontor_param params[1 + LOOKUP_KEYS + 1] = {P_STRING("SG")};
+	for (size_t i = 0; i < LOOKUP_KEYS; i++)
+		params[1 + i] = P_UINT(i + 1);
+	params[1 + LOOKUP_KEYS].type = KONTOR_P_END;
+	snprintf(sql, sizeof(sql), "EXPLAIN %s", SQL_FIND_CLAIMABLE);
+	kontor_conn *conn;
+	kontor_rows *rows = NULL;
+	int seen = 0;
+	check(kontor_db_acquire(db, &conn, &err));
+	check(kontor_db_query(conn, KONTOR_READ_ALL, sql, params, &rows, &err));
+	while (kontor_rows_next(rows, &err) > 0) { /* id, select_type, table, type, possible_keys, key, ... */
+		bool items = kontor_text_is(kontor_rows_text(rows, 2), "i");
+		assert_string_equal(kontor_rows_string(rows, 5), items ? "item" : "PRIMARY");
+		seen++;
+	}
+	kontor_rows_close(rows);
+	kontor_db_release(conn);
+	assert_int_equal(seen, 4);
+}
+
 static void test_without_the_fence_the_tables_key_decides(void **state)
 {
 	(void)state;
@@ -415,6 +440,7 @@ int main(void)
 		TEST(test_accepting_submits_the_run_in_the_same_transaction),
 		TEST(test_a_cancelled_upload_gives_its_items_back),
 		TEST(test_of_many_uploads_at_once_one_claims_the_item),
+		TEST(test_each_item_costs_one_look_at_the_claims_however_old_the_statistics),
 		TEST(test_without_the_fence_the_tables_key_decides),
 		TEST(test_a_claim_that_meets_the_start_of_the_windows_run_comes_too_late),
 		TEST(test_the_windows_run_that_meets_a_claim_waits_until_it_is_decided),

@@ -76,8 +76,31 @@ class Row:
         self.line, self.verdict, self.facts, self.amount = 0, None, None, None
 
 
-class BillingItems:
+class World:
+    """What one region holds of one kind. Files are judged by it; from the moment that their rows are stored until they count or
+    are dropped they wait."""
+
+    region = None
+    takes = ()                                                      # verdicts of a row that takes what only one row can have
+    yields = ()                                                     # of one that would be told first that another has it
+
+    def wait(self, rows):
+        """The rows are stored, and do not count yet."""
+
+    def drop(self, rows):
+        """Rows that waited are gone."""
+
+    def overtaken(self, rows):
+        """Whether rows that wait cannot count any more, by what was committed since they were judged."""
+        return False
+
+    def needs_approval(self, rows):
+        return False
+
+
+class BillingItems(World):
     kind = "billing-items"
+    takes = ("ok", "late")
     columns = ("shop_user_id", "order_id", "item_type", "amount", "currency", "occurred_at")
     optional = ("billing_item_id", "note")
 
@@ -126,14 +149,14 @@ class BillingItems:
         else:
             first.verdict = "already_exists" if self.stored[identity] == first.facts else "conflict"
 
+    def come_second(self, row, first):
+        row.verdict = "already_exists" if row.facts == first.facts else "conflict"
+
     def commit(self, rows):
         for row in rows:
             if row.verdict in ("ok", "late"):
                 self.stored[row.identity] = row.facts
                 self.items_of_window[max(self.window_of(row.facts), self.open_from)] += 1
-
-    def needs_approval(self, rows):
-        return False
 
 
 def iban_valid(text):
@@ -144,7 +167,7 @@ def iban_valid(text):
     return int("".join(str(int(c, 36)) for c in text[4:] + text[:4])) % 97 == 1
 
 
-class Payees:
+class Payees(World):
     kind = "payees"
     columns = ("shop_user_id", "name", "country", "currency")
     optional = ("iban", "account", "bank_code", "bic", "town", "name_latin")
@@ -190,11 +213,14 @@ class Payees:
             if row.verdict in ("ok", "needs_approval"):
                 self.in_force[row.identity] = row.facts
 
+    def overtaken(self, rows):
+        return any(row.verdict == "ok" and row.identity in self.in_force for row in rows)
+
     def needs_approval(self, rows):
         return any(row.verdict == "needs_approval" for row in rows)
 
 
-class ShopRules:
+class ShopRules(World):
     kind = "shop-rules"
     columns = ("shop_user_id", "rule", "value")
     optional = ("currency", "from", "until")
@@ -255,10 +281,6 @@ class ShopRules:
             if row.verdict == "ok":
                 self.versions[row.identity[:3]].append((*row.identity[3:], row.facts))
 
-    def needs_approval(self, rows):
-        return False
-
-
     def held(self, shop, currency, now_ms):
         """A rule for the currency overrules one for all of them."""
         held = False
@@ -269,15 +291,16 @@ class ShopRules:
         return held
 
 
-class ManualSettlement:
+class ManualSettlement(World):
     kind = "manual-settlement"
+    takes, yields = ("ok",), ("conflict",)
     columns = ("shop_user_id", "billing_item_id")
     optional = ("amount", "currency")
     amount_verdicts = ("ok",)                                       # others may name what the file says or what is stored
 
     def __init__(self, items, rules):
         self.items, self.rules = items, rules
-        self.settled = set()
+        self.claimed, self.settled = set(), set()                   # claimed: by uploads that wait
 
     def read(self, fields):
         identity = ("id", parse_id(fields["shop_user_id"]), parse_id(fields["billing_item_id"]))
@@ -309,6 +332,8 @@ class ManualSettlement:
             row, item = group[0], self.items.stored.get(identity)
             if item is None:
                 row.verdict = "other_shop" if identity[2] in ids else "not_found"
+            elif identity in self.claimed:
+                row.verdict = "already_claimed"
             elif identity in self.settled:
                 row.verdict = "already_settled"
             elif self.rules.held(identity[1], item[4], self.now_ms):
@@ -318,7 +343,17 @@ class ManualSettlement:
             else:
                 row.verdict, row.amount = "ok", (item[4], item[3])
 
+    def come_second(self, row, first):
+        row.verdict, row.amount = "already_claimed", None
+
+    def wait(self, rows):
+        self.claimed.update(row.identity for row in rows if row.verdict == "ok")
+
+    def drop(self, rows):
+        self.claimed.difference_update(row.identity for row in rows if row.verdict == "ok")
+
     def commit(self, rows):
+        self.drop(rows)
         self.settled.update(row.identity for row in rows if row.verdict == "ok")
 
     def needs_approval(self, rows):
@@ -338,6 +373,22 @@ def judge(world, rows):
             continue
         groups[row.identity].append(row)
     world.judge_groups(groups)
+
+
+def share(world, files, rejects):
+    """Two files that were judged by the same world were uploaded at the same time. rejects: of each, the verdicts of the lines that
+    came back. Of two rows that could take the same, the one that came back came second."""
+    takers = [{row.identity: row for row in rows if row.verdict in world.takes} for rows in files]
+    for identity in takers[0].keys() & takers[1].keys():
+        one, other = takers[0][identity], takers[1][identity]
+        if one.line in rejects[0]:
+            world.come_second(one, other)
+        else:
+            world.come_second(other, one)
+    for rows, others, lines in ((files[0], takers[1], rejects[0]), (files[1], takers[0], rejects[1])):
+        for row in rows:
+            if row.verdict in world.yields and row.identity in others and lines.get(row.line) != row.verdict:
+                world.come_second(row, others[row.identity])
 
 
 def totals(rows):

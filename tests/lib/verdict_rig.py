@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Uploads random files, whole, again, in two parts and interrupted, and compares each row's verdict with the model's."""
+import copy
 import json
 import pathlib
 import random
@@ -10,6 +11,7 @@ import time
 import verdict_files
 import verdict_model
 from kontor_instance import BUILD, Instance
+from verdict_pairs import Pairs
 
 ZONES = ("Asia/Singapore", "America/Sao_Paulo", "Asia/Kathmandu", "UTC", "America/New_York")
 REGION_CONF = """region "%s" {
@@ -23,20 +25,22 @@ ENDS_WITHIN = 300               # seconds
 EMPTY_WEEK, LATER_WEEK = 202605, 202632     # closed while nothing is in them, and with whatever is in them
 
 
-class VerdictRig:
-    """A Kontor with 26 regions, one for each seed."""
+class VerdictRig(Pairs):
+    """A Kontor with 26 pairs of regions, one for each seed."""
 
     def __init__(self, folder, report=lambda text: None):
         self.folder, self.report = pathlib.Path(folder), report
         self.wrong, self.typed_again, self.files, self.rows, self.counts = [], [], 0, 0, {}
+        self.waiting = []                                           # (world, rows, answer) of uploads that nobody decided on yet
         self.kontor = Instance(self.folder / "instance")
         conf = self.kontor.folder / "conf/regions"
         conf.mkdir(parents=True)
         self.regions = []
         for number, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
-            self.regions.append((f"X{letter}", ZONES[number % len(ZONES)]))
+            self.regions.append((f"X{letter}", f"Z{letter}", ZONES[number % len(ZONES)]))
             currencies = ", ".join(f'"{code}"' for code in verdict_model.EXPONENT)
-            (conf / f"X{letter}.conf").write_text(REGION_CONF % (*self.regions[-1], currencies))
+            for region in self.regions[-1][:2]:
+                (conf / f"{region}.conf").write_text(REGION_CONF % (region, self.regions[-1][2], currencies))
         self.kontor.up()
 
     def close(self):
@@ -44,8 +48,8 @@ class VerdictRig:
 
     # ---- one file
 
-    def command(self, path, kind, *options):
-        return [BUILD / "bin/kontor", "upload", path, "--kind", kind, "--region", self.region, "--follow", "--json", *options]
+    def command(self, world, path, *options):
+        return [BUILD / "bin/kontor", "upload", path, "--kind", world.kind, "--region", world.region, "--follow", "--json", *options]
 
     def answer(self, command):
         """Types the command until it is through. None: it ended as cancelled, refused or failed."""
@@ -57,13 +61,19 @@ class VerdictRig:
                 break
             self.typed_again.append(f"exit {done.returncode}: {done.stderr.strip()}")
             time.sleep(0.1)
-            begun = self.kontor.sql(f"SELECT upload_id FROM upload WHERE region = '{self.region}' AND kind <> 'billing-items' "
-                                    "AND job_id > 0 AND state IN ('checking', 'importing', 'waiting_approval') ORDER BY upload_id DESC LIMIT 1")
-            if begun and "billing-items" not in command:            # typed again it would be another upload
-                return self.settled(begun[0][0])
+            begun = self.begun(command)
+            if begun:                                               # payees and rules typed again would be another upload
+                return self.settled(begun)
         if done.returncode not in (0, 1):
             raise AssertionError(f"{command}: exit {done.returncode}: {done.stderr}")
         return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
+
+    def begun(self, command):
+        """The upload of this command's file that has all of its bytes, if there is one. Waits for the transactions of a process that
+        was killed: one that is just committed would be overlooked."""
+        found = self.kontor.sql(f"SELECT upload_id FROM upload WHERE name = '{command[2].name}' AND job_id > 0 AND state <> 'cancelled' "
+                                f"AND dry_run = {int('--dry-run' in command)} ORDER BY created_ms DESC LIMIT 1 LOCK IN SHARE MODE")
+        return found[0][0] if found else None
 
     def settled(self, upload_id):
         """What `upload show` says once nothing is under way any more."""
@@ -94,32 +104,52 @@ class VerdictRig:
         for verdict, (count, _) in expected.items():
             self.counts[verdict] = self.counts.get(verdict, 0) + count
 
-    def decide(self, answer, rows):
-        """What waits for approval is given or refused by another user; returns whether the file counts."""
-        if answer["state"] != "waiting_approval":
-            return answer["state"] == "accepted"
-        approval = [entry for entry in self.kontor.lines("approval", "list")
-                    if entry["state"] == "pending" and str(entry["subject_id"]) == str(answer["upload_id"])][0]
-        give = self.random.random() < 0.7
-        self.kontor.json("approval", "give" if give else "refuse", approval["approval_id"], "--as", "alice")
+    def decide(self, world, rows, answer):
+        """What waits for approval is given or refused by another user, or taken back by its own."""
+        upload_id, chance = answer["upload_id"], self.random.random()
+        what = f"seed {self.seed}, upload {upload_id} ({world.kind})"
+        if chance < 0.15:
+            wanted = "cancelled"
+            self.kontor.json("jobs", "cancel", answer["job_id"])
+        else:
+            wanted = "refused" if chance < 0.35 else "failed" if world.overtaken(rows) else "accepted"
+            approval = [entry for entry in self.kontor.lines("approval", "list")
+                        if entry["state"] == "pending" and str(entry["subject_id"]) == str(upload_id)][0]
+            self.kontor.json("approval", "refuse" if wanted == "refused" else "give", approval["approval_id"], "--as", "bob")
         self.kontor.run("jobs", "follow", answer["job_id"])
-        state = self.kontor.json("upload", "show", answer["upload_id"])["state"]
-        if state != ("accepted" if give else "refused"):
-            self.wrong.append(f"{self.seed}: {state} after the approval was {'given' if give else 'refused'}")
-        while self.kontor.sql("SELECT COUNT(*) FROM job WHERE finished_ms = 0")[0][0] != "0":
+        state = self.kontor.json("upload", "show", upload_id)["state"]
+        if state != wanted:
+            self.wrong.append(f"{what}: {state}, expected {wanted}")
+        while self.kontor.sql("SELECT COUNT(*) FROM job WHERE finished_ms = 0 AND kind = 'payout.manual'")[0][0] != "0":
             time.sleep(0.05)                                        # the run that pays what was claimed by hand
-        return state == "accepted"
+        if state == "accepted":
+            world.commit(rows)
+            return
+        world.drop(rows)
+        if state == "cancelled":
+            self.check_gone(what, answer)
 
-    def upload(self, world, rows, how):
-        """Writes the rows as a file and uploads it as `how` says."""
+    def decide_some(self, most):
+        """So many of the uploads that wait, in any order."""
+        self.random.shuffle(self.waiting)
+        for _ in range(min(most, len(self.waiting))):
+            self.decide(*self.waiting.pop())
+
+    def write(self, rows):
         self.files, self.rows = self.files + 1, self.rows + len(rows)
         path = self.folder / f"{self.seed}-{self.files}.csv"
         path.write_bytes(self.writer.file(rows))
+        return path
+
+    def upload(self, world, rows, how):
+        """Writes the rows as a file and uploads it as `how` says."""
+        rows = [copy.copy(row) for row in rows]                     # they may be in another file that waits
+        path = self.write(rows)
         what = f"seed {self.seed}, file {self.files} ({world.kind}, {len(rows)} rows, {how})"
         self.report(f"  {what}")
         world.now_ms = time.time() * 1000
         verdict_model.judge(world, rows)
-        command = self.command(path, world.kind)
+        command = self.command(world, path)
         if how == "dry run first":
             answer = self.answer([*command, "--dry-run"])
             if answer["state"] != "dry_run":
@@ -135,13 +165,21 @@ class VerdictRig:
         if answer["state"] not in ("accepted", "waiting_approval"):
             self.wrong.append(f"{what}: {answer['state']}: {answer.get('error')}")
             return
-        if (answer["state"] == "waiting_approval") != world.needs_approval(rows):
-            self.wrong.append(f"{what}: {answer['state']}")
         self.compare(world, what, answer, rows)
-        if self.decide(answer, rows):
-            world.commit(rows)
+        self.take(world, what, answer, rows)
         if how == "again" and world.kind == "billing-items":
             self.again(world, command, answer, rows, what)
+
+    def take(self, world, what, answer, rows):
+        """The file counts, or waits; the files after it may meet its rows in either state."""
+        if (answer["state"] == "waiting_approval") != world.needs_approval(rows):
+            self.wrong.append(f"{what}: {answer['state']}")
+        if answer["state"] == "accepted":
+            world.commit(rows)
+        elif answer["state"] == "waiting_approval":
+            world.wait(rows)
+            self.waiting.append((world, rows, answer))
+            self.decide_some(self.random.choice((0, 0, 1, 2)))
 
     def again(self, world, command, first, rows, what):
         answer = self.answer(command)
@@ -163,11 +201,14 @@ class VerdictRig:
             self.kontor.control("host-kill")
             self.kontor.control("up")
         else:
-            job_id = self.kontor.sql("SELECT job_id FROM upload ORDER BY upload_id DESC LIMIT 1")[0][0]
-            if job_id != "0" and self.kontor.run("jobs", "cancel", job_id)[0] == 0:    # refused when it has ended
-                self.kontor.run("jobs", "follow", job_id)
+            begun = self.begun(command)
+            if begun:
+                job_id = self.kontor.sql(f"SELECT job_id FROM upload WHERE upload_id = {begun}")[0][0]
+                if self.kontor.run("jobs", "cancel", job_id)[0] == 0:    # refused when it has ended
+                    self.kontor.run("jobs", "follow", job_id)
         thread.join()
-        upload_id = self.kontor.sql("SELECT upload_id FROM upload ORDER BY upload_id DESC LIMIT 1")[0][0]
+        upload_id = self.kontor.sql(f"SELECT upload_id FROM upload WHERE name = '{command[2].name}' AND dry_run = 0 "
+                                    "ORDER BY created_ms DESC LIMIT 1")[0][0]
         return self.kontor.json("upload", "show", upload_id)
 
     def check_gone(self, what, answer):
@@ -202,12 +243,17 @@ class VerdictRig:
                 if self.random.random() < 0.3:
                     self.random.shuffle(rows)
                     self.upload(world, rows, "shuffled")
+        self.decide_some(len(self.waiting))
 
     def run(self, seed, sizes, big=0):
         """All files of one seed, in a region of its own. big: rows of one more file of billing items, of several chunks."""
         self.seed, self.random = seed, random.Random(seed)
-        self.region, zone = self.regions.pop(0)
-        items, payees = verdict_model.BillingItems(zone), verdict_model.Payees()
+        self.region, neighbour, zone = self.regions.pop(0)
+        items, payees, elsewhere = verdict_model.BillingItems(zone), verdict_model.Payees(), verdict_model.BillingItems(zone)
+        rules = verdict_model.ShopRules(next(iter(verdict_model.EXPONENT)))
+        manual = verdict_model.ManualSettlement(items, rules)
+        for world, region in ((items, self.region), (payees, self.region), (rules, self.region), (manual, self.region), (elsewhere, neighbour)):
+            world.region = region
         item_facts = verdict_files.ItemFacts(items, self.random)
         if self.random.random() < 0.7:
             self.close_week(items, EMPTY_WEEK)
@@ -216,10 +262,17 @@ class VerdictRig:
         if min(items.items_of_window, default=LATER_WEEK) >= LATER_WEEK:
             self.close_week(items, LATER_WEEK)
         self.files_of(items, item_facts, [*sizes[half:], *([big] if big else [])])
-        self.files_of(payees, verdict_files.PayeeFacts(payees, self.random), sizes[:half + 1])
-        rules = verdict_model.ShopRules(next(iter(verdict_model.EXPONENT)))
+        payee_facts = verdict_files.PayeeFacts(payees, self.random)
+        self.files_of(payees, payee_facts, sizes[:half + 1])
         # one chunk each: the verdict (not the effect) of a row of shop-rules that repeats what is stored is that of its chunk
         self.files_of(rules, verdict_files.RuleFacts(item_facts.shops, self.random), sizes[:half + 1])
-        manual = verdict_model.ManualSettlement(items, rules)
-        self.files_of(manual, verdict_files.ManualFacts(manual, self.random), sizes[:half + 1])
+        manual_facts = verdict_files.ManualFacts(manual, self.random)
+        self.files_of(manual, manual_facts, sizes[:half + 1])
+        size = max(sizes[:half + 1])
+        self.two_at_once(items, item_facts, size)
+        self.two_at_once(manual, manual_facts, size)
+        self.many_at_once(((items, item_facts), (payees, payee_facts), (elsewhere, item_facts)), size)
+        self.decide_some(len(self.waiting))
+        for world in (items, elsewhere):
+            self.check_items(world)
         return self.wrong

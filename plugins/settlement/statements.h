@@ -157,7 +157,7 @@ static const char SQL_END_SETTLING[] = "UPDATE `window` SET state = 'settled' WH
 	"AND b.window_no = i.window_no AND b.source = i.upload_id "                                                    \
 	"LEFT JOIN claim c FORCE INDEX (PRIMARY) ON c.region = i.region AND c.window_no = i.window_no "                \
 	"AND c.shop_user_id = i.shop_user_id AND c.billing_item_id = i.billing_item_id "                               \
-	"LEFT JOIN manual_settlement m FORCE INDEX (PRIMARY) ON m.region = c.region AND m.upload_id = c.upload_id "                          \
+	"LEFT JOIN manual_settlement m FORCE INDEX (PRIMARY) ON m.region = c.region AND m.upload_id = c.upload_id "    \
 	"WHERE i.region = ? AND (i.upload_id = 0 OR b.accepted = 1) AND "
 static const char SQL_FIND_ITEM[] =
 	SELECT_FOUND("item") "i.billing_item_id = ? AND i.shop_user_id > ? ORDER BY i.shop_user_id LIMIT ?";

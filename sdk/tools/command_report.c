@@ -117,7 +117,7 @@ static const struct command_arg report_args[] = {
 	{"--region", ARG_TEXT, true, "region", "two letters, as SG"},
 	{"--window", ARG_TEXT, true, "window", "the week, as 2026-W45"},
 	{"--out", ARG_TEXT, true, NULL,
-	 "the CSV file to write; it is there when it is whole, readable by its owner alone"},
+	 "the CSV file to write, or to replace; it is there when it is whole, readable by its owner alone"},
 };
 
 static const struct command commands[] = {
@@ -135,7 +135,8 @@ static const struct command commands[] = {
 	 .method = "payout.report_payouts",
 	 .changes = true},
 	{.words = "report rejects",
-	 .help = "Writes what was rejected of the uploads that began during a window.",
+	 .help = "Writes what was rejected so far of the uploads that began during a window; of payees, until their "
+		 "bytes are deleted (upload_keep_days).",
 	 COMMAND_ARGS(report_args),
 	 .run = run_report,
 	 .method = "upload.report_rejects",

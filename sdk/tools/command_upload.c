@@ -164,7 +164,8 @@ static const struct command_arg upload_args[] = {
 	{"--resume", ARG_ID, false, NULL, "go on with this upload, whose sending was broken off (for a stream)"},
 	{"--follow", ARG_FLAG, false, NULL, "wait for the end, with progress"},
 	{"--strict", ARG_FLAG, false, NULL, "exit 1 when a row was rejected; waits for the end"},
-	{"--rejects", ARG_TEXT, false, NULL, "write rejected rows into this file; waits for the end"},
+	{"--rejects", ARG_TEXT, false, NULL,
+	 "write rejected rows into this file, or replace it, readable by its owner alone; waits for the end"},
 };
 
 static const struct command_arg list_args[] = {

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kontor command: exit codes, help, packed files and stdin, an upload that goes on where it was, answers for programs."""
-import ctypes
 import gzip
 import hashlib
 import json
@@ -12,19 +11,9 @@ import time
 import unittest
 
 from scenario import BUILD, HEADER, Scenario, item
+from upload_input import zstd_frames
 
 KONTOR = BUILD / "bin/kontor"
-
-
-def zstd_frames(data):
-    """Two frames, by the library itself: Python 3.11 has no module for zstd."""
-    zstd, packed = ctypes.CDLL("libzstd.so.1"), b""
-    zstd.ZSTD_compress.restype = ctypes.c_size_t
-    for part in (data[:700_000], data[700_000:]):
-        out = ctypes.create_string_buffer(len(part) + 1000)
-        size = zstd.ZSTD_compress(out, ctypes.c_size_t(len(out)), part, ctypes.c_size_t(len(part)), 1)
-        packed += out.raw[:size]
-    return packed
 
 
 class CommandLine(Scenario):

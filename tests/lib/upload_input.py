@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of billing items for the proofs of uploads: the same bytes for the same arguments, with rows of every verdict that a
 file by itself can have."""
+import ctypes
 import datetime
 import random
 
@@ -54,3 +55,14 @@ def billing_items(path, rows, seed, with_ids=0.25, faults=True, shops=20_000):
                 earlier = row                                       # repeated later, mostly in another chunk
             out.write(row)
     return expected
+
+
+def zstd_frames(data):
+    """Two frames, by the library itself: Python 3.11 has no module for zstd."""
+    zstd, packed = ctypes.CDLL("libzstd.so.1"), b""
+    zstd.ZSTD_compress.restype = ctypes.c_size_t
+    for part in (data[:700_000], data[700_000:]):
+        out = ctypes.create_string_buffer(len(part) + 1000)
+        size = zstd.ZSTD_compress(out, ctypes.c_size_t(len(out)), part, ctypes.c_size_t(len(part)), 1)
+        packed += out.raw[:size]
+    return packed

@@ -196,6 +196,11 @@ class UploadRig:
         state, stage, finished, running = rows[0]
         return "ended" if finished != "0" else stage or state, int(running)
 
+    def pause(self, region):
+        """Until the next kill."""
+        del region
+        time.sleep(self.random.uniform(0.02, self.longest_pause))
+
     def kill_once(self, region, target):
         self.kontor.control(f"{target}-kill")
         if target == "db":
@@ -219,7 +224,7 @@ class UploadRig:
         def killer(region):
             try:
                 while kills and not self.finished:
-                    time.sleep(self.random.uniform(0.02, self.longest_pause))
+                    self.pause(region)
                     self.watch(region)
                     if self.finished:
                         return

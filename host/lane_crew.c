@@ -138,7 +138,8 @@ static void add_kind(struct lane_crew *crew, struct loaded_plugin *plugin, const
 static void add_upload_kind(struct lane_crew *crew, struct loaded_plugin *plugin, const struct kontor_upload_kind *kind)
 {
 	size_t place = crew->contexts_len++;
-	crew->contexts[place] = (struct kontor_upload_context){plugin->self, kind};
+	crew->contexts[place] =
+		(struct kontor_upload_context){plugin->self, kind, plugin->api.worker_start, plugin->api.worker_stop};
 	snprintf(crew->context_names[place], sizeof(crew->context_names[place]), UPLOAD_PREFIX "%s", kind->name);
 	struct kontor_job_kind job_kind = kontor_upload_job_kind(crew->context_names[place]);
 	/* Also in the lane of clicks: small files are there (KONTOR_UPLOAD_SMALL), so that none waits for a big one. */

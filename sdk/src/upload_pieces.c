@@ -64,17 +64,15 @@ uint64_t kontor_upload_reader_line(const kontor_upload_reader *reader)
 	return reader->line;
 }
 
-static int unpack_piece(uint64_t upload_id, const kontor_rows *rows, uint64_t offset, char *out, size_t *ret_size,
-			struct kontor_error *err)
+static int unpack_piece(uint64_t upload_id, const struct kontor_upload_piece *piece, uint64_t offset, char *out,
+			size_t *ret_size, struct kontor_error *err)
 {
-	uint64_t piece_offset = kontor_rows_uint(rows, 0);
-	struct kontor_text packed = kontor_rows_text(rows, 1);
-	size_t size = ZSTD_decompress(out, KONTOR_UPLOAD_PIECE_LIMIT, packed.data, packed.size);
+	size_t size = ZSTD_decompress(out, KONTOR_UPLOAD_PIECE_LIMIT, piece->packed.data, piece->packed.size);
 	if (ZSTD_isError(size))
 		return kontor_fail(err, KONTOR_E_STORAGE, "upload %llu: the piece at byte %llu is damaged: %s",
-				   (unsigned long long)upload_id, (unsigned long long)piece_offset,
+				   (unsigned long long)upload_id, (unsigned long long)piece->offset,
 				   ZSTD_getErrorName(size));
-	size_t before = (size_t)(offset - piece_offset);
+	size_t before = (size_t)(offset - piece->offset);
 	if (before >= size)
 		return kontor_fail(err, KONTOR_E_STORAGE, "upload %llu: the piece with byte %llu is missing",
 				   (unsigned long long)upload_id, (unsigned long long)offset);
@@ -84,23 +82,88 @@ static int unpack_piece(uint64_t upload_id, const kontor_rows *rows, uint64_t of
 	return 0;
 }
 
-int upload_piece_load(kontor_conn *conn, const char *sql, uint64_t upload_id, uint64_t offset, char *out,
-		      size_t *ret_size, struct kontor_error *err)
+/* Its bytes are borrowed from the rows, which the caller closes. */
+static int fetch_piece(kontor_conn *conn, const char *sql, uint64_t upload_id, uint64_t offset, kontor_rows **ret_rows,
+		       struct kontor_upload_piece *ret_piece, struct kontor_error *err)
 {
-	kontor_rows *rows = NULL;
-	int rc = kontor_db_query(conn, KONTOR_READ_ALL, sql, KONTOR_PARAMS(P_UINT(upload_id), P_UINT(offset)), &rows,
+	*ret_rows = NULL;
+	*ret_piece = (struct kontor_upload_piece){.offset = offset};
+	int rc = kontor_db_query(conn, KONTOR_READ_ALL, sql, KONTOR_PARAMS(P_UINT(upload_id), P_UINT(offset)), ret_rows,
 				 err);
 	if (rc)
 		return rc;
-	rc = kontor_rows_next(rows, err);
+	rc = kontor_rows_next(*ret_rows, err);
+	if (rc < 0)
+		return rc;
 	if (rc == 0)
-		rc = kontor_fail(err, KONTOR_E_NOT_FOUND,
-				 "the bytes of upload %llu are not kept any more: upload the file again",
-				 (unsigned long long)upload_id);
-	else if (rc > 0)
-		rc = unpack_piece(upload_id, rows, offset, out, ret_size, err);
+		return kontor_fail(err, KONTOR_E_NOT_FOUND,
+				   "the bytes of upload %llu are not kept any more: upload the file again",
+				   (unsigned long long)upload_id);
+	ret_piece->offset = kontor_rows_uint(*ret_rows, 0);
+	ret_piece->packed = kontor_rows_text(*ret_rows, 1);
+	return 0;
+}
+
+int upload_piece_load(kontor_conn *conn, const char *sql, uint64_t upload_id, uint64_t offset, char *out,
+		      size_t *ret_size, struct kontor_error *err)
+{
+	kontor_rows *rows;
+	struct kontor_upload_piece piece;
+	int rc = fetch_piece(conn, sql, upload_id, offset, &rows, &piece, err);
+	if (rc == 0)
+		rc = unpack_piece(upload_id, &piece, offset, out, ret_size, err);
 	kontor_rows_close(rows);
 	return rc;
+}
+
+static const char *piece_statement(const struct kontor_upload_reader_options *options)
+{
+	return options->unpacked ? SQL_PLAIN_AT : SQL_PIECE_AT;
+}
+
+/* *ret_next: the byte behind it; `offset` when it cannot be unpacked or kept. */
+static int keep_piece(const struct kontor_upload_reader_options *range, kontor_arena *arena, uint64_t offset,
+		      struct kontor_upload_piece *ret_piece, uint64_t *ret_next, struct kontor_error *err)
+{
+	kontor_rows *rows;
+	int rc = fetch_piece(range->conn, piece_statement(range), range->upload_id, offset, &rows, ret_piece, err);
+	*ret_next = offset;
+	if (rc == 0) {
+		struct kontor_text *packed = &ret_piece->packed;
+		unsigned long long size = ZSTD_getFrameContentSize(packed->data, packed->size);
+		packed->data = kontor_arena_copy(arena, packed->data, packed->size);
+		if (packed->data && size <= KONTOR_UPLOAD_PIECE_LIMIT && ret_piece->offset + size > offset)
+			*ret_next = ret_piece->offset + size;
+	}
+	kontor_rows_close(rows);
+	return rc;
+}
+
+int upload_pieces_load(const struct kontor_upload_reader_options *range, kontor_arena *arena,
+		       struct kontor_upload_piece *ret_pieces, size_t limit, size_t *ret_len, struct kontor_error *err)
+{
+	uint64_t offset = range->from, next;
+	*ret_len = 0;
+	size_t len = 0;
+	for (; offset < range->to && len < limit; len++) {
+		int rc = keep_piece(range, arena, offset, &ret_pieces[len], &next, err);
+		if (rc || next == offset)
+			return rc;
+		offset = next;
+	}
+	if (offset >= range->to)
+		*ret_len = len;
+	return 0;
+}
+
+/* The piece with byte `offset`, of those that were loaded before. */
+static int unpack_loaded(const struct kontor_upload_reader_options *options, uint64_t offset, char *out,
+			 size_t *ret_size, struct kontor_error *err)
+{
+	size_t i = options->pieces_len - 1;
+	while (i > 0 && options->pieces[i].offset > offset)
+		i--;
+	return unpack_piece(options->upload_id, &options->pieces[i], offset, out, ret_size, err);
 }
 
 /* The end of a file that is being unpacked is where the unpacker comes to it. */
@@ -122,9 +185,14 @@ static int load_piece(struct kontor_upload_reader *reader, struct kontor_error *
 	const struct kontor_upload_reader_options *options = &reader->options;
 	char *at = reader->buffer + reader->to;
 	size_t size = 0;
-	int rc = options->packed ? load_packed(reader, at, &size, err)
-				 : upload_piece_load(options->conn, options->unpacked ? SQL_PLAIN_AT : SQL_PIECE_AT,
-						     options->upload_id, reader->loaded, at, &size, err);
+	int rc;
+	if (options->packed)
+		rc = load_packed(reader, at, &size, err);
+	else if (options->pieces)
+		rc = unpack_loaded(options, reader->loaded, at, &size, err);
+	else
+		rc = upload_piece_load(options->conn, piece_statement(options), options->upload_id, reader->loaded, at,
+				       &size, err);
 	if (rc)
 		return rc;
 	if (options->digest && !EVP_DigestUpdate(options->digest, at, size))

@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 
+#include "kontor/arena.h"
 #include "kontor/csv.h"
 #include "kontor/db.h"
 
@@ -17,6 +18,12 @@ struct upload_packed;
 #define KONTOR_UPLOAD_PIECE_LIMIT (1u << 20) /* bytes of the file in one piece */
 
 typedef struct kontor_upload_reader kontor_upload_reader; /* one thread at a time */
+
+/* A piece as it is stored. */
+struct kontor_upload_piece {
+	uint64_t offset; /* of its first byte in the file */
+	struct kontor_text packed;
+};
 
 struct kontor_upload_reader_options {
 	kontor_conn *conn;
@@ -29,6 +36,10 @@ struct kontor_upload_reader_options {
 	/* Or it is being unpacked: gives the bytes one after the other from 0 on; `bytes` and `to` are UINT64_MAX. NULL
 	 * else. Borrowed. */
 	struct upload_packed *packed;
+	/* Or its pieces from the one with `from` to the one with the byte before `to` were loaded before; `conn` is not
+	 * used. NULL else. Borrowed. */
+	const struct kontor_upload_piece *pieces;
+	size_t pieces_len;
 };
 
 int kontor_upload_reader_new(const struct kontor_upload_reader_options *options, kontor_upload_reader **ret_reader,
@@ -51,5 +62,10 @@ uint64_t kontor_upload_reader_line(const kontor_upload_reader *reader); /* of th
  * KONTOR_UPLOAD_PIECE_LIMIT, at least one. NOT_FOUND: the pieces are gone. */
 int upload_piece_load(kontor_conn *conn, const char *sql, uint64_t upload_id, uint64_t offset, char *out,
 		      size_t *ret_size, struct kontor_error *err);
+
+/* Loads the pieces with the bytes from `from` up to `to` into the arena. None (*ret_len 0) when they are more than
+ * `limit` or do not fit: then they have to be read one by one. NOT_FOUND: they are gone. */
+int upload_pieces_load(const struct kontor_upload_reader_options *range, kontor_arena *arena,
+		       struct kontor_upload_piece *ret_pieces, size_t limit, size_t *ret_len, struct kontor_error *err);
 
 #endif

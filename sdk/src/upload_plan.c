@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Plan of an upload: one pass over the file. Refuses the file for its header, its hash or its size; finds the rows that
- * repeat each other; cuts the file into chunks on the borders of records.
+ * repeat each other; cuts the file into batches on the borders of records, and these into chunks. The step's thread
+ * reads and hashes a block of rows while another one has the kind identify the block before.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,23 +14,26 @@
 #include "upload_row.h"
 #include "upload_statements.h"
 
-/* 10,000 rows are one transaction of about 50 ms, little enough for a Galera write set. */
-#define CHUNK_ROWS 10000
-/* Its rejects, at worst the whole chunk, go in one packet: the server's max_allowed_packet is 16 MiB by default. */
-#define CHUNK_BYTES (8u << 20)
+/* In one chunk all batches but the first are read while the one before is stored; a lane that runs out of chunks waits
+ * for its last one. */
+#define CHUNK_BATCHES 5
 /* 12 bytes of memory a row: 600 MB. */
 #define ROWS_LIMIT UINT64_C(50000000)
-/* How often a long pass looks whether it should stop, and empties the rows' arena. */
-#define ROWS_BETWEEN_LOOKS 1024
+/* Of the rows of a block, 9 MiB at most, and of what identify() makes of them. */
+#define BLOCK_MEMORY (256u << 20)
 
 static void release(struct upload_plan *plan)
 {
+	upload_helper_free(plan->helper);
+	for (size_t i = 0; i < 2; i++) {
+		kontor_arena_free(plan->blocks[i].arena);
+		free(plan->blocks[i].rows);
+	}
 	EVP_MD_CTX_free(plan->digest);
-	kontor_arena_free(plan->arena);
 	kontor_upload_reader_free(plan->reader);
 	upload_packed_free(plan->packed);
 	free(plan->prints);
-	free(plan->chunks);
+	free(plan->batches);
 	free(plan->repeats.rows);
 }
 
@@ -64,11 +68,24 @@ static int check_state(const struct upload_plan *plan, struct kontor_error *err)
 			       "%s (this upload is %s for good: upload the file again)", file->error, file->state);
 }
 
+static bool make_blocks(struct upload_plan *plan)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct upload_block *block = &plan->blocks[i];
+		block->plan = plan;
+		block->arena = kontor_arena_new(BLOCK_MEMORY);
+		block->rows = calloc(UPLOAD_BLOCK_ROWS, sizeof(*block->rows));
+		if (!block->arena || !block->rows)
+			return false;
+	}
+	return true;
+}
+
 static int open_file(struct upload_plan *plan, struct kontor_error *err)
 {
 	plan->digest = EVP_MD_CTX_new();
-	plan->arena = kontor_arena_new(0);
-	if (!plan->digest || !plan->arena || !EVP_DigestInit_ex(plan->digest, EVP_sha256(), NULL))
+	if (!make_blocks(plan) || !plan->helper || !plan->digest ||
+	    !EVP_DigestInit_ex(plan->digest, EVP_sha256(), NULL))
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for checking an upload");
 	kontor_conn *conn = kontor_job_db(plan->job);
 	uint64_t upload_id = plan->file.upload.upload_id;
@@ -128,7 +145,8 @@ static void *grow(void *rows, size_t *capacity, size_t size)
 	return grown;
 }
 
-static int keep_print(struct upload_plan *plan, const struct kontor_identity *identity, struct kontor_error *err)
+static int keep_print(struct upload_plan *plan, const struct kontor_identity *identity, uint64_t row,
+		      struct kontor_error *err)
 {
 	if (plan->prints_len == plan->prints_capacity) {
 		void *grown = grow(plan->prints, &plan->prints_capacity, sizeof(*plan->prints));
@@ -137,59 +155,71 @@ static int keep_print(struct upload_plan *plan, const struct kontor_identity *id
 					   plan->prints_len);
 		plan->prints = grown;
 	}
-	plan->prints[plan->prints_len++] = kontor_upload_print_of(identity, (uint32_t)plan->rows);
+	plan->prints[plan->prints_len++] = kontor_upload_print_of(identity, (uint32_t)row);
 	return 0;
 }
 
-static struct upload_range *add_chunk(struct upload_plan *plan, uint64_t from, uint64_t line)
+static struct upload_range *add_batch(struct upload_plan *plan, uint64_t from, uint64_t line)
 {
-	if (!plan->chunks || plan->chunks_len == plan->chunks_capacity) {
-		void *grown = grow(plan->chunks, &plan->chunks_capacity, sizeof(*plan->chunks));
+	if (!plan->batches || plan->batches_len == plan->batches_capacity) {
+		void *grown = grow(plan->batches, &plan->batches_capacity, sizeof(*plan->batches));
 		if (!grown)
 			return NULL;
-		plan->chunks = grown;
+		plan->batches = grown;
 	}
-	struct upload_range *chunk = &plan->chunks[plan->chunks_len++];
-	*chunk = (struct upload_range){.from = from, .line = line};
-	return chunk;
+	struct upload_range *batch = &plan->batches[plan->batches_len++];
+	*batch = (struct upload_range){.from = from, .line = line};
+	return batch;
 }
 
-/* Counts the record that ends at the reader's position into the last chunk, or into a new one that begins with it. */
-static int count_into_chunk(struct upload_plan *plan, uint64_t from, uint64_t from_line, struct kontor_error *err)
+/* Counts the record that ends at the reader's position into the last batch, or into a new one that begins with it. */
+static int count_into_batch(struct upload_plan *plan, uint64_t from, uint64_t from_line, struct kontor_error *err)
 {
-	struct upload_range *last = plan->chunks_len ? &plan->chunks[plan->chunks_len - 1] : NULL;
-	if (!last || last->rows == CHUNK_ROWS || last->to - last->from >= CHUNK_BYTES)
-		last = add_chunk(plan, from, from_line);
+	struct upload_range *last = plan->batches_len ? &plan->batches[plan->batches_len - 1] : NULL;
+	if (!last || last->rows == UPLOAD_BATCH_ROWS || last->to - last->from >= UPLOAD_BATCH_BYTES)
+		last = add_batch(plan, from, from_line);
 	if (!last)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for %zu chunks", plan->chunks_len);
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for %zu batches", plan->batches_len);
 	last->to = kontor_upload_reader_position(plan->reader);
 	last->rows++;
 	return 0;
 }
 
-int upload_plan_identify(struct upload_plan *plan, const struct kontor_csv_record *record, uint64_t line,
-			 struct kontor_row *row, struct kontor_identity *ret_identity, struct kontor_error *err)
+/* ---- identifying rows: any thread ---- */
+
+int upload_plan_identify(const struct upload_plan *plan, struct kontor_row *row, kontor_arena *arena,
+			 struct kontor_identity *ret_identity, struct kontor_error *err)
 {
-	upload_row_fill(&plan->file, record, line, row);
+	const struct upload_file *file = &plan->file;
 	if (row->verdict != KONTOR_VERDICT_OK)
 		return 0;
 	memset(ret_identity, 0, sizeof(*ret_identity));
-	struct kontor_error why = KONTOR_ERROR_INIT;
-	int rc = plan->file.kind->identify(plan->file.self, &plan->file.upload, row, plan->arena, ret_identity, &why);
-	if (rc == KONTOR_E_BAD_REQUEST) /* not the row but the file is wrong: two columns of which one is needed */
-		return refuse(plan, err, "%s", why.message);
-	return rc ? kontor_fail(err, rc, "%s", why.message) : 0;
+	return file->kind->identify(file->self, &file->upload, row, arena, ret_identity, err);
 }
 
-static int look_at_row(struct upload_plan *plan, const struct kontor_csv_record *record, uint64_t line,
-		       struct kontor_row *row, struct kontor_error *err)
+int upload_plan_give_up(struct upload_plan *plan, int rc, const struct kontor_error *why, struct kontor_error *err)
 {
-	struct kontor_identity identity;
-	int rc = upload_plan_identify(plan, record, line, row, &identity, err);
-	if (rc || row->verdict != KONTOR_VERDICT_OK)
-		return rc;
-	return keep_print(plan, &identity, err);
+	if (rc == KONTOR_E_BAD_REQUEST) /* not the row but the file is wrong: two columns of which one is needed */
+		return refuse(plan, err, "%s", why->message);
+	return kontor_fail(err, rc, "%s", why->message);
 }
+
+static int identify_block(void *arg, struct kontor_error *err)
+{
+	struct upload_block *block = arg;
+	struct upload_plan *plan = block->plan;
+	int rc = 0;
+	for (size_t i = 0; i < block->rows_len && rc == 0; i++) {
+		struct kontor_row *row = &block->rows[i];
+		struct kontor_identity identity;
+		rc = upload_plan_identify(plan, row, block->arena, &identity, err);
+		if (rc == 0 && row->verdict == KONTOR_VERDICT_OK)
+			rc = keep_print(plan, &identity, block->first + i, err);
+	}
+	return rc;
+}
+
+/* ---- reading rows ---- */
 
 static int move_to_upload_lane(kontor_conn *tx, void *arg, struct kontor_error *err)
 {
@@ -203,36 +233,70 @@ static bool is_in_wrong_lane(const struct upload_plan *plan)
 	       strcmp(plan->job->registration->kind.lane, KONTOR_LANE_INTERACTIVE) == 0;
 }
 
-static int read_rows(struct upload_plan *plan, struct kontor_error *err)
+/* Between blocks: whether to go on. */
+static int look_up(struct upload_plan *plan, struct kontor_error *err)
+{
+	if (kontor_job_stopping(plan->job))
+		return KONTOR_JOB_STOPPED;
+	if (!is_in_wrong_lane(plan))
+		return 0;
+	int rc = kontor_db_transaction(kontor_job_db(plan->job), move_to_upload_lane, plan->job, err);
+	return rc ? rc : KONTOR_JOB_STOPPED;
+}
+
+static int take_record(struct upload_plan *plan, struct upload_block *block, struct kontor_csv_record *record,
+		       uint64_t line, struct kontor_error *err)
+{
+	if (plan->rows == ROWS_LIMIT)
+		return refuse(plan, err, "the file has more than %llu rows: split it", (unsigned long long)ROWS_LIMIT);
+	if (!upload_record_keep(record, block->arena))
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for line %llu", (unsigned long long)line);
+	upload_row_fill(&plan->file, record, line, &block->rows[block->rows_len++]);
+	plan->rows++;
+	return 0;
+}
+
+/* Reads rows into the block: 1, or 0 when these are the last ones of the file. */
+static int read_block(struct upload_plan *plan, struct upload_block *block, struct kontor_error *err)
 {
 	struct kontor_csv_record record;
-	struct kontor_row row;
-	uint64_t line;
-	memset(&row, 0, sizeof(row));
-	for (;; plan->rows++) {
-		if (plan->rows % ROWS_BETWEEN_LOOKS == 0) {
-			kontor_arena_reset(plan->arena);
-			if (kontor_job_stopping(plan->job))
-				return KONTOR_JOB_STOPPED;
-			if (is_in_wrong_lane(plan)) {
-				int rc = kontor_db_transaction(kontor_job_db(plan->job), move_to_upload_lane, plan->job,
-							       err);
-				return rc ? rc : KONTOR_JOB_STOPPED;
-			}
-		}
+	uint64_t line, begin = kontor_upload_reader_position(plan->reader);
+	kontor_arena_reset(block->arena);
+	block->rows_len = 0;
+	block->first = plan->rows;
+	while (block->rows_len < UPLOAD_BLOCK_ROWS &&
+	       kontor_upload_reader_position(plan->reader) - begin < UPLOAD_BATCH_BYTES) {
 		uint64_t from = kontor_upload_reader_position(plan->reader);
 		uint64_t from_line = kontor_upload_reader_line(plan->reader);
 		int rc = next_record(plan, &record, &line, err);
 		if (rc <= 0)
 			return rc;
-		if (plan->rows == ROWS_LIMIT)
-			return refuse(plan, err, "the file has more than %llu rows: split it",
-				      (unsigned long long)ROWS_LIMIT);
-		rc = look_at_row(plan, &record, line, &row, err);
+		rc = take_record(plan, block, &record, line, err);
 		if (rc == 0)
-			rc = count_into_chunk(plan, from, from_line, err);
+			rc = count_into_batch(plan, from, from_line, err);
 		if (rc)
 			return rc;
+	}
+	return 1;
+}
+
+static int read_rows(struct upload_plan *plan, struct kontor_error *err)
+{
+	struct kontor_error why = KONTOR_ERROR_INIT;
+	bool given = false;
+	for (unsigned number = 0;; number++) {
+		struct upload_block *block = &plan->blocks[number % 2];
+		int rc = look_up(plan, err);
+		int more = rc ? 0 : read_block(plan, block, err);
+		int identified = given ? upload_helper_take(plan->helper, &why) : 0;
+		if (rc || more < 0)
+			return rc ? rc : more;
+		if (identified == 0 && more == 0)
+			identified = identify_block(block, &why);
+		if (identified || more == 0)
+			return identified ? upload_plan_give_up(plan, identified, &why, err) : 0;
+		upload_helper_give(plan->helper, identify_block, block);
+		given = true;
 	}
 }
 
@@ -250,10 +314,10 @@ static int check_digest(struct upload_plan *plan, struct kontor_error *err)
 			       kontor_hex(plan->file.sha256, UPLOAD_SHA256_SIZE, announced));
 }
 
-/* Repeats are in order of lines, so each chunk takes its own from the front. */
-static void write_repeats(const struct upload_plan *plan, size_t chunk, size_t *next, kontor_writer *w)
+/* Repeats are in order of lines, so each batch takes its own from the front. */
+static void write_repeats(const struct upload_plan *plan, size_t batch, size_t *next, kontor_writer *w)
 {
-	uint64_t end = chunk + 1 < plan->chunks_len ? plan->chunks[chunk + 1].line : UINT64_MAX;
+	uint64_t end = batch + 1 < plan->batches_len ? plan->batches[batch + 1].line : UINT64_MAX;
 	kontor_put_array(w, "repeats");
 	for (; *next < plan->repeats.len && plan->repeats.rows[*next].line < end; (*next)++) {
 		kontor_write_array(w);
@@ -265,25 +329,35 @@ static void write_repeats(const struct upload_plan *plan, size_t chunk, size_t *
 	kontor_write_end(w);
 }
 
+/* The chunk that begins with this batch. */
+static void write_chunk(const struct upload_plan *plan, size_t batch, size_t *next_repeat, kontor_writer *w)
+{
+	size_t end = batch + CHUNK_BATCHES < plan->batches_len ? batch + CHUNK_BATCHES : plan->batches_len;
+	kontor_writer_reset(w);
+	kontor_write_map(w);
+	kontor_put_array(w, "batches");
+	for (; batch < end; batch++) {
+		kontor_write_map(w);
+		upload_range_write(&plan->batches[batch], w);
+		write_repeats(plan, batch, next_repeat, w);
+		kontor_write_end(w);
+	}
+	kontor_write_end(w);
+	kontor_write_end(w);
+}
+
 static int add_chunks(kontor_conn *tx, struct upload_plan *plan, kontor_writer *w, struct kontor_error *err)
 {
 	int rc = 0;
 	size_t next_repeat = 0;
-	for (size_t i = 0; i < plan->chunks_len && rc == 0; i++) {
-		const struct upload_range *chunk = &plan->chunks[i];
+	uint32_t chunk_no = 0;
+	for (size_t batch = 0; batch < plan->batches_len && rc == 0; batch += CHUNK_BATCHES) {
 		const void *input;
 		size_t size;
-		kontor_writer_reset(w);
-		kontor_write_map(w);
-		kontor_put_uint(w, "from", chunk->from);
-		kontor_put_uint(w, "to", chunk->to);
-		kontor_put_uint(w, "line", chunk->line);
-		kontor_put_uint(w, "rows", chunk->rows);
-		write_repeats(plan, i, &next_repeat, w);
-		kontor_write_end(w);
+		write_chunk(plan, batch, &next_repeat, w);
 		rc = kontor_writer_finish(w, &input, &size, err);
 		if (rc == 0)
-			rc = kontor_job_add_chunk(tx, plan->job, (uint32_t)i, input, size, err);
+			rc = kontor_job_add_chunk(tx, plan->job, chunk_no++, input, size, err);
 	}
 	return rc;
 }
@@ -335,7 +409,7 @@ static int make_plan(struct upload_plan *plan, struct kontor_error *err)
 
 int upload_plan(void *self, kontor_job *job, struct kontor_error *err)
 {
-	struct upload_plan plan = {.job = job};
+	struct upload_plan plan = {.job = job, .helper = upload_helper_new(self, job->registration->plugin)};
 	int rc = upload_file_load(self, job, &plan.file, err);
 	if (rc == 0)
 		rc = make_plan(&plan, err);

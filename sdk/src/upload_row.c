@@ -83,3 +83,22 @@ void upload_row_fill(const struct upload_file *file, const struct kontor_csv_rec
 			readable && position ? record->fields[position - 1] : (struct kontor_text){NULL, 0};
 	}
 }
+
+bool upload_record_keep(struct kontor_csv_record *record, kontor_arena *arena)
+{
+	const char *raw = record->raw.data;
+	char *kept = kontor_arena_copy(arena, raw, record->raw.size);
+	if (!kept)
+		return false;
+	for (size_t i = 0; i < record->fields_len; i++) {
+		struct kontor_text *field = &record->fields[i];
+		if (field->data >= raw && field->data <= raw + record->raw.size)
+			field->data = kept + (field->data - raw);
+		else
+			field->data = kontor_arena_copy(arena, field->data, field->size);
+		if (!field->data)
+			return false;
+	}
+	record->raw.data = kept;
+	return true;
+}

@@ -12,4 +12,8 @@
 void upload_row_fill(const struct upload_file *file, const struct kontor_csv_record *record, uint64_t line,
 		     struct kontor_row *ret_row);
 
+/* Moves the record's bytes into the arena, and what a field was unquoted to: the reader's next record overwrites them.
+ * False: out of memory. */
+bool upload_record_keep(struct kontor_csv_record *record, kontor_arena *arena);
+
 #endif

@@ -50,8 +50,8 @@
 	"INSERT INTO upload_reject (upload_id, line_no, column_no, column_name, verdict, reason, raw) "                \
 	"VALUES (?, ?, ?, ?, ?, ?, ?)"
 #define SQL_INSERT_TOTAL                                                                                               \
-	"INSERT INTO upload_total (upload_id, chunk_no, verdict, currency, row_count, amount_minor) "                  \
-	"VALUES (?, ?, ?, ?, ?, ?)"
+	"INSERT INTO upload_total (upload_id, chunk_no, batch_no, verdict, currency, row_count, amount_minor) "        \
+	"VALUES (?, ?, ?, ?, ?, ?, ?)"
 #define SQL_LOAD_TOTALS "SELECT verdict, currency, row_count, amount_minor FROM upload_total WHERE upload_id = ?"
 
 /* Bounded, so that no transaction grows with the file. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "upload_plan.h"
+#include "upload_row.h"
 
 #define SUSPECTS_AT_ONCE (1u << 20) /* 40 bytes each */
 
@@ -26,13 +27,13 @@ static int by_row(const void *left, const void *right)
 	return (a->row > b->row) - (a->row < b->row);
 }
 
-/* To where the chunk of the next suspect begins; the reader goes on from where it is if that is near. */
-static int go_to_chunk(struct suspects *suspects, const struct upload_range *chunk, uint64_t first_row,
+/* To where the batch of the next suspect begins; the reader goes on from where it is if that is near. */
+static int go_to_batch(struct suspects *suspects, const struct upload_range *batch, uint64_t first_row,
 		       struct kontor_error *err)
 {
 	const struct upload_plan *plan = suspects->plan;
 	if (suspects->reader &&
-	    chunk->from - kontor_upload_reader_position(suspects->reader) <= KONTOR_UPLOAD_PIECE_LIMIT)
+	    batch->from - kontor_upload_reader_position(suspects->reader) <= KONTOR_UPLOAD_PIECE_LIMIT)
 		return 0;
 	suspects->reader = kontor_upload_reader_free(suspects->reader);
 	suspects->position = first_row;
@@ -40,9 +41,9 @@ static int go_to_chunk(struct suspects *suspects, const struct upload_range *chu
 						       .upload_id = plan->file.upload.upload_id,
 						       .bytes = plan->file.plain_bytes,
 						       .unpacked = plan->file.unpacked,
-						       .from = chunk->from,
+						       .from = batch->from,
 						       .to = plan->file.plain_bytes,
-						       .line = chunk->line};
+						       .line = batch->line};
 	return kontor_upload_reader_new(&options, &suspects->reader, err);
 }
 
@@ -74,9 +75,15 @@ static int identify_next(struct suspects *suspects, struct kontor_error *err)
 		return rc < 0 ? rc : changed(print->row, err);
 	suspects->position++;
 	suspects->next++;
-	kontor_arena_reset(suspects->plan->arena);
-	rc = upload_plan_identify(suspects->plan, &record, found->line, &row, &found->identity, err);
-	if (rc == 0 && row.verdict != KONTOR_VERDICT_OK)
+	struct upload_plan *plan = suspects->plan;
+	struct kontor_error why = KONTOR_ERROR_INIT;
+	kontor_arena *arena = plan->blocks[0].arena;
+	kontor_arena_reset(arena);
+	upload_row_fill(&plan->file, &record, found->line, &row);
+	rc = upload_plan_identify(plan, &row, arena, &found->identity, &why);
+	if (rc)
+		return upload_plan_give_up(plan, rc, &why, err);
+	if (row.verdict != KONTOR_VERDICT_OK)
 		rc = changed(print->row, err);
 	return rc;
 }
@@ -87,12 +94,12 @@ static int identify_all(struct suspects *suspects, struct kontor_error *err)
 	const struct upload_plan *plan = suspects->plan;
 	uint64_t first_row = 0;
 	int rc = 0;
-	for (size_t i = 0; i < plan->chunks_len && suspects->next < suspects->len && rc == 0; i++) {
-		uint64_t end_row = first_row + plan->chunks[i].rows;
+	for (size_t i = 0; i < plan->batches_len && suspects->next < suspects->len && rc == 0; i++) {
+		uint64_t end_row = first_row + plan->batches[i].rows;
 		if (suspects->prints[suspects->next].row < end_row) {
 			if (kontor_job_stopping(plan->job))
 				return KONTOR_JOB_STOPPED;
-			rc = go_to_chunk(suspects, &plan->chunks[i], first_row, err);
+			rc = go_to_batch(suspects, &plan->batches[i], first_row, err);
 		}
 		while (rc == 0 && suspects->next < suspects->len && suspects->prints[suspects->next].row < end_row)
 			rc = identify_next(suspects, err);

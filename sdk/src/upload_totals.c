@@ -80,17 +80,18 @@ int upload_totals_load(kontor_conn *conn, uint64_t upload_id, struct upload_tota
 	return rc;
 }
 
-int upload_totals_store(kontor_conn *tx, uint64_t upload_id, uint32_t chunk_no, const struct upload_totals *totals,
+int upload_totals_store(kontor_conn *tx, const struct upload_totals_place *place, const struct upload_totals *totals,
 			struct kontor_error *err)
 {
-	kontor_bulk *bulk = kontor_bulk_new("uussui");
-	int rc = bulk ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the totals of a chunk");
+	kontor_bulk *bulk = kontor_bulk_new("uuussui");
+	int rc = bulk ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the totals of a batch");
 	for (size_t i = 0; i < totals->len && rc == 0; i++) {
 		const struct upload_total *cell = &totals->cells[i];
 		rc = kontor_bulk_add(
 			bulk,
-			KONTOR_PARAMS(P_UINT(upload_id), P_UINT(chunk_no), P_STRING(kontor_verdict_name(cell->verdict)),
-				      P_STRING(cell->currency), P_UINT(cell->rows), P_INT(cell->amount_minor)),
+			KONTOR_PARAMS(P_UINT(place->upload_id), P_UINT(place->chunk_no), P_UINT(place->batch_no),
+				      P_STRING(kontor_verdict_name(cell->verdict)), P_STRING(cell->currency),
+				      P_UINT(cell->rows), P_INT(cell->amount_minor)),
 			err);
 	}
 	if (rc == 0)

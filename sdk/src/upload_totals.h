@@ -27,8 +27,12 @@ int upload_totals_add(struct upload_totals *totals, const struct upload_total *m
 /* Of all chunks, in order of verdict and currency. */
 int upload_totals_load(kontor_conn *conn, uint64_t upload_id, struct upload_totals *ret_totals,
 		       struct kontor_error *err);
-/* One chunk's rows of upload_total. */
-int upload_totals_store(kontor_conn *tx, uint64_t upload_id, uint32_t chunk_no, const struct upload_totals *totals,
+struct upload_totals_place {
+	uint64_t upload_id;
+	uint32_t chunk_no, batch_no; /* both from 0 */
+};
+/* One batch's rows of upload_total. */
+int upload_totals_store(kontor_conn *tx, const struct upload_totals_place *place, const struct upload_totals *totals,
 			struct kontor_error *err);
 uint64_t upload_totals_rows(const struct upload_totals *totals);
 void upload_totals_counts(const struct upload_totals *totals, uint64_t ret_counts[KONTOR_VERDICT_COUNT]);

@@ -19,7 +19,7 @@ POLL_SECONDS = 0.05
 EPOCH_BITS = 32                 # claims of a chunk under one plan are the low bits of its epoch
 # What may differ from one run to the next: numbers that are issued, times, and who had which lease how often.
 VOLATILE = {"upload_id", "job_id", "region", "unique_key", "unique_name", "params", "result", "epoch", "owner", "instance",
-            "attempts", "losses", "wakes", "run_at_ms", "lease_until_ms", "source"}
+            "attempts", "losses", "begun_done", "wakes", "run_at_ms", "lease_until_ms", "source"}
 REGION_CONF = """region "%s" {
     zone = "Asia/Singapore"
     first_window = "2026-W01"

@@ -137,18 +137,19 @@ static void test_every_row_has_a_verdict_and_bad_ones_come_back(void **state)
 static void test_a_file_of_many_chunks_in_small_pieces_is_stored_whole(void **state)
 {
 	(void)state;
-	struct text file = many_rows(25000);
-	append_line(&file, "17,1,again\n");    /* 25002 repeats line 18, two chunks before */
-	append_line(&file, "12345,2,other\n"); /* 25003 contradicts line 12346 */
+	struct text file = many_rows(65000);
+	append_line(&file, "17,1,again\n");    /* 65002 repeats line 18, a chunk before */
+	append_line(&file, "12345,2,other\n"); /* 65003 contradicts line 12346 */
 	struct answer sent = send_bytes(file.data, file.size, 40000, 0);
 	run_to_the_end(sent.job_id);
 	assert_state(sent.upload_id, "accepted");
-	assert_int_equal(query_int("SELECT COUNT(*) FROM job_chunk"), 3);
-	assert_int_equal(verdict_rows(sent.upload_id, "ok"), 24999);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job_chunk"), 2);
+	assert_int_equal(query_int("SELECT COUNT(DISTINCT chunk_no, batch_no) FROM upload_total"), 7);
+	assert_int_equal(verdict_rows(sent.upload_id, "ok"), 64999);
 	assert_int_equal(verdict_rows(sent.upload_id, "duplicate_in_file"), 1);
 	assert_int_equal(verdict_rows(sent.upload_id, "conflict"), 2);
-	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), 24999);
-	assert_int_equal(query_int("SELECT SUM(line_no) FROM upload_reject"), 25002 + 25003 + 12346);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), 64999);
+	assert_int_equal(query_int("SELECT SUM(line_no) FROM upload_reject"), 65002 + 65003 + 12346);
 	free(file.data);
 }
 

@@ -5,8 +5,8 @@
  * that effect, rejects and checkpoint are one transaction:
  *
  *   plan    reads the pieces once: SHA-256, header, record borders, and identify() of each row: finds the rows of this
- *           file that repeat or contradict each other; makes chunks of about 10,000 rows
- *   chunk   parses its rows again and calls apply() in one transaction
+ *           file that repeat or contradict each other; makes chunks of some batches, a batch of about 10,000 rows
+ *   chunk   parses its rows again and calls apply() for each batch, in one transaction with the checkpoint
  *   finish  accept() in one transaction; or, when needs_approval() says so, first waits for another user
  *   undo    undo(): a cancelled or failed upload leaves no row
  */
@@ -76,7 +76,7 @@ struct kontor_row {
 	/* For the totals per verdict and currency; currency "" = none. Filled by the kind. */
 	int64_t amount_minor;
 	char currency[4];
-	void *parsed; /* the kind's own, in the chunk's arena: set by identify(), there again in apply() */
+	void *parsed; /* the kind's own, in the batch's arena: set by identify(), there again in apply() */
 	/* By index in the kind's columns: 1-based position in the file's header, 0 = not there. NULL: as in the kind.
 	 */
 	const unsigned *positions;
@@ -101,7 +101,8 @@ struct kontor_upload_kind {
 
 	/* Parses the row's fields into row->parsed (allocated in arena) and fills amount, currency and the identity, or
 	 * rejects it with BAD_ROW. Pure: the same row of an upload always gets the same answer. Called in plan and
-	 * again before apply. Returns 0 (also for a bad row); other values fail the job. */
+	 * again before apply, by the lane's thread and by another one beside it (which has worker_start and worker_stop
+	 * like a worker). Returns 0 (also for a bad row); other values fail the job. */
 	int (*identify)(void *self, const struct kontor_upload *upload, struct kontor_row *row, kontor_arena *arena,
 			struct kontor_identity *ret_identity, struct kontor_error *err);
 	/* Of rows with the same identity and the same facts the first line is ok and the others duplicate_in_file.
@@ -109,7 +110,7 @@ struct kontor_upload_kind {
 	 * DUPLICATE_IN_FILE = the first line is ok, the others duplicate_in_file. */
 	enum kontor_verdict contradictions;
 
-	/* Gives the rows of one chunk their verdicts and stores what is to be stored, inside tx. May run again (other
+	/* Gives the rows of one batch their verdicts and stores what is to be stored, inside tx. May run again (other
 	 * transaction) on the same rows: verdict and reason are reset before. In a dry run nothing may be stored, the
 	 * verdicts are the same. */
 	int (*apply)(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_row *rows,
@@ -137,6 +138,9 @@ int kontor_upload_find_active(kontor_conn *conn, const char *kind, const char *r
 struct kontor_upload_context {
 	void *self;
 	const struct kontor_upload_kind *kind;
+	/* Of the plugin, for the threads that call identify() beside the lane's own. NULL: none. */
+	int (*worker_start)(void *self, struct kontor_error *err);
+	void (*worker_stop)(void *self);
 };
 /* The job kind with `name` filled for this upload kind; its callbacks take a struct kontor_upload_context as self. */
 struct kontor_job_kind kontor_upload_job_kind(const char *job_kind_name);

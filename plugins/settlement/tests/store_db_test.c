@@ -51,6 +51,29 @@ static void test_a_fresh_chunk_is_stored_and_counted(void **state)
 	chunk_free(chunk);
 }
 
+/* More of them than a thread remembers; each is committed before the items, which begin again after it. */
+static void test_a_chunk_makes_every_window_that_it_needs_and_counts_each_item_once(void **state)
+{
+	(void)state;
+	enum { WEEKS = 40 };
+	int64_t ms;
+	struct chunk *chunk = chunk_new(11);
+	assert_int_equal(kontor_time_parse(kontor_text_of("2026-01-07T10:00:00Z"), &ms), 0);
+	for (unsigned n = 0; n < 3 * WEEKS; n++) {
+		char order[16], at[KONTOR_TIME_SIZE];
+		snprintf(order, sizeof(order), "O-%u", n);
+		chunk_add(chunk, 1, order, "12.50", kontor_time_format(ms + (int64_t)(n % WEEKS) * 7 * 86400000, at),
+			  0);
+	}
+	check(chunk_apply(chunk));
+	assert_int_equal(chunk_count(chunk, KONTOR_VERDICT_OK), 3 * WEEKS);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM `window` WHERE state = 'open'"), WEEKS);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM billing_item"), 3 * WEEKS);
+	assert_int_equal(sql_int("SELECT COUNT(*) FROM item_batch WHERE items = 3"), WEEKS);
+	assert_int_equal(sql_int("SELECT MAX(n) FROM window_writer WHERE writer > 0"), 3 * WEEKS);
+	chunk_free(chunk);
+}
+
 static void test_the_same_rows_shuffled_in_another_upload_add_nothing_and_name_the_first_id(void **state)
 {
 	(void)state;
@@ -436,6 +459,7 @@ int main(void)
 #define ON_A_CLEAN_DATABASE(test) cmocka_unit_test_setup(test, clean)
 	const struct CMUnitTest tests[] = {
 		ON_A_CLEAN_DATABASE(test_a_fresh_chunk_is_stored_and_counted),
+		ON_A_CLEAN_DATABASE(test_a_chunk_makes_every_window_that_it_needs_and_counts_each_item_once),
 		ON_A_CLEAN_DATABASE(test_the_same_rows_shuffled_in_another_upload_add_nothing_and_name_the_first_id),
 		ON_A_CLEAN_DATABASE(test_one_repeated_row_does_not_keep_the_others_out),
 		ON_A_CLEAN_DATABASE(test_an_id_with_other_facts_is_a_conflict_and_another_shops_id_is_not),

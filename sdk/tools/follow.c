@@ -12,8 +12,8 @@
 
 #define POLL_MS 1000
 #define CALL_TIMEOUT_MS 15000
-/* A restart with recovery of the database takes less. */
-#define PATIENCE_MS 60000
+/* A database that is away for a minute, and its recovery, take less. */
+#define PATIENCE_MS 150000
 
 static int read_job(struct cli *cli, uint64_t job_id, uint64_t seen_done, kontor_body **ret_job,
 		    struct kontor_error *err)

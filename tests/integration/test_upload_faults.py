@@ -55,6 +55,7 @@ class UploadFaults(unittest.TestCase):
         self.rig.start("TH")
         self.rig.half_way()
         self.rig.freeze_database()
+        self.addCleanup(self.rig.thaw_database)                     # a second time does no harm
         time.sleep(AWAY_SECONDS)
         self.assertIsNone(self.rig.command.poll())
         self.rig.thaw_database()

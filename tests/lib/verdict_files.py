@@ -164,6 +164,13 @@ class ItemFacts:
         return fields
 
 
+def fresh_items(count):
+    """Good rows that are like no others."""
+    for number in range(count):
+        yield {"shop_user_id": str(1 + number % 97), "order_id": f"fresh-{number}", "item_type": "order", "amount": "1", "currency": "SGD",
+               "occurred_at": "2026-11-03T10:00:00Z"}
+
+
 # ---- payees
 
 def iban(number):

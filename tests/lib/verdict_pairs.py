@@ -41,19 +41,27 @@ class Pairs:
             raise failures[0]
         return answers
 
-    def two_at_once(self, world, facts, size):
-        """Two files of one region and kind; a third of the rows is in both of them."""
+    def write_rows(self, world, fields):
+        """Rows by a header of their own."""
         self.writer = verdict_files.Writer(world, self.random)
-        rows = [self.writer.row(facts.fields()) for _ in range(size)]
-        files = []
+        return [self.writer.row(one) for one in fields]
+
+    def two_at_once(self, world, rows, crossed=False):
+        """Two files of one region and kind; a third of the rows is in both of them. crossed: in opposite order, so that of files of
+        several chunks each comes to wait for what the other has."""
+        size, files = len(rows), []
         for part in (rows[:size * 2 // 3], rows[size // 3:]):
             part = [copy.copy(row) for row in part]
-            self.random.shuffle(part)
+            if not crossed:
+                self.random.shuffle(part)
             files.append(part)
+        if crossed:
+            files[1].reverse()
         commands = [self.prepare(world, part) for part in files]
         what = f"seed {self.seed}, files {self.files - 1} and {self.files} ({world.kind}, at once)"
         self.report(f"  {what}")
         answers = self.start_all(commands)
+        self.gave_up += [answer["state"] for answer in answers].count("failed")
         gave_up = [number for number in (0, 1) if answers[number]["state"] == "failed"]
         if len(gave_up) == 2 or (gave_up and "not accepted yet" not in answers[gave_up[0]]["error"]):
             self.wrong.append(f"{what}: {[(answer['state'], answer.get('error')) for answer in answers]}")
@@ -76,8 +84,7 @@ class Pairs:
         """Files of several kinds and regions, which have nothing to do with each other. sources: (world, facts)."""
         files = []
         for world, facts in sources:
-            self.writer = verdict_files.Writer(world, self.random)
-            rows = [self.writer.row(facts.fields()) for _ in range(size)]
+            rows = self.write_rows(world, (facts.fields() for _ in range(size)))
             files.append((world, rows, self.prepare(world, rows)))
         what = f"seed {self.seed}, files {self.files - len(files) + 1} to {self.files} (of several kinds and regions at once)"
         self.report(f"  {what}")

@@ -22,6 +22,7 @@ REGION_CONF = """region "%s" {
 }
 """
 ENDS_WITHIN = 300               # seconds
+CHUNK_ROWS = 20_000             # more than a chunk has, with the rows of a big file that are bad by themselves
 EMPTY_WEEK, LATER_WEEK = 202605, 202632     # closed while nothing is in them, and with whatever is in them
 
 
@@ -31,6 +32,7 @@ class VerdictRig(Pairs):
     def __init__(self, folder, report=lambda text: None):
         self.folder, self.report = pathlib.Path(folder), report
         self.wrong, self.typed_again, self.files, self.rows, self.counts = [], [], 0, 0, {}
+        self.gave_up = 0                                            # of two uploads that waited for each other
         self.waiting = []                                           # (world, rows, answer) of uploads that nobody decided on yet
         self.kontor = Instance(self.folder / "instance")
         conf = self.kontor.folder / "conf/regions"
@@ -246,7 +248,8 @@ class VerdictRig(Pairs):
         self.decide_some(len(self.waiting))
 
     def run(self, seed, sizes, big=0):
-        """All files of one seed, in a region of its own. big: rows of one more file of billing items, of several chunks."""
+        """All files of one seed, in a region of its own. big: rows of one more file of billing items, and of two at once if they have
+        several chunks."""
         self.seed, self.random = seed, random.Random(seed)
         self.region, neighbour, zone = self.regions.pop(0)
         items, payees, elsewhere = verdict_model.BillingItems(zone), verdict_model.Payees(), verdict_model.BillingItems(zone)
@@ -269,8 +272,10 @@ class VerdictRig(Pairs):
         manual_facts = verdict_files.ManualFacts(manual, self.random)
         self.files_of(manual, manual_facts, sizes[:half + 1])
         size = max(sizes[:half + 1])
-        self.two_at_once(items, item_facts, size)
-        self.two_at_once(manual, manual_facts, size)
+        for world, facts in ((items, item_facts), (manual, manual_facts)):
+            self.two_at_once(world, self.write_rows(world, (facts.fields() for _ in range(size))))
+        if big > CHUNK_ROWS and self.random.random() < 0.3:         # it takes long: they are patient with each other
+            self.two_at_once(items, self.write_rows(items, verdict_files.fresh_items(big * 2)), crossed=True)
         self.many_at_once(((items, item_facts), (payees, payee_facts), (elsewhere, item_facts)), size)
         self.decide_some(len(self.waiting))
         for world in (items, elsewhere):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# proof: verdicts [SEEDS] [FIRST SEED]   random files of rows of every verdict, whole, twice, in parts, interrupted; 100 seeds: about 15 min
+# proof: verdicts [SEEDS] [FIRST SEED]   random files of rows of every verdict, whole, twice, in parts, interrupted; 100 seeds: about 35 min
 """Each row's verdict is the one that a model in Python gives it, so the verdicts always add up to the rows of the file."""
 import pathlib
 import random
@@ -18,7 +18,7 @@ def main():
     first = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10 ** 6)
     print(f"seeds {first} to {first + seeds - 1}", flush=True)
     files = rows = done = 0
-    counts, wrong, typed_again = {}, [], []
+    gave_up, counts, wrong, typed_again = 0, {}, [], []
     while done < seeds and not wrong:
         with tempfile.TemporaryDirectory(prefix="kontor-verdicts-") as folder:
             rig = VerdictRig(folder, report=lambda text: print(text, flush=True) if seeds < 4 else None)
@@ -32,11 +32,13 @@ def main():
             finally:
                 rig.close()
         files, rows, typed_again = files + rig.files, rows + rig.rows, typed_again + rig.typed_again
+        gave_up += rig.gave_up
         for verdict, count in rig.counts.items():
             counts[verdict] = counts.get(verdict, 0) + count
     print(f"{done} seeds, {files:,} files, {rows:,} rows")
     print("verdicts:", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(counts.items())))
     print(f"commands that had to be typed again: {len(typed_again)}", *typed_again[:3], sep="\n  ")
+    print(f"uploads that gave up, as they and another one waited for each other: {gave_up}")
     if wrong:
         print(f"{len(wrong)} things are wrong; the first ones:", *wrong[:20], sep="\n  ")
         return 1

@@ -17,8 +17,7 @@ class Verdicts(unittest.TestCase):
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)    # after the rig has ended what runs in it
         rig = VerdictRig(folder)
         self.addCleanup(rig.close)
-        for seed in (7, 9):
-            self.assertEqual(rig.run(seed, sizes=(60, 500, 200, 20), big=12_000)[:10], [])
+        self.assertEqual(rig.run(7, sizes=(60, 500, 200, 20), big=12_000)[:10], [])
         self.assertEqual({verdict for verdict, count in rig.counts.items() if count > 20},
                          {"ok", "late", "bad_row", "duplicate_in_file", "already_exists", "conflict", "unchanged",
                           "needs_approval", "not_found", "other_shop", "already_claimed", "already_settled", "held"})

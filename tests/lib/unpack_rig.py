@@ -40,16 +40,20 @@ class UnpackRig(UploadRig):
                 return
 
     def cancel_while_unpacking(self):
-        """Cancels one upload in the middle of its plan; none of its bytes may stay."""
+        """Cancels one upload, mostly in the middle of its plan; none of its bytes may stay. Returns whether it was unpacked just then."""
         region, self.finished = self.regions.pop(0), False
         command = self.type_command(region)
         self.pause(region)
         upload_id, job_id, state = self.kontor.sql(f"SELECT upload_id, job_id, state FROM upload WHERE region = '{region}'")[0]
-        self.kontor.run("jobs", "cancel", job_id)
+        cancelled = self.kontor.run("jobs", "cancel", job_id)[0] == 0
         command.communicate(timeout=self.ends_within)
-        if state != "checking":
-            self.wrong.append(f"{region}: it was {state} when it was to be cancelled while it is unpacked")
+        if not cancelled:                                           # it has ended
+            return False
         left = [self.kontor.sql(f"SELECT COUNT(*) FROM {table} WHERE upload_id = {upload_id}")[0][0]
                 for table in ("upload_plain", "upload_piece", "upload_reject", "upload_total", "billing_item")]
         if set(left) != {"0"} or self.stored(region)[0] != "cancelled":
             self.wrong.append(f"{region}: of the cancelled upload are left: {left}, {self.stored(region)}")
+        return state == "checking"
+
+    def hits_of_plan(self):
+        return sum(count for (_, doing), count in self.hits.items() if doing == "plan")

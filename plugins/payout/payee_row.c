@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <openssl/evp.h>
+
 #include "bank_account.h"
 
 const struct kontor_column payee_columns[PAYEE_COLUMNS] = {
@@ -153,6 +155,29 @@ static bool header_fits(const struct kontor_upload *upload)
 	       (upload->has_column[PAYEE_ACCOUNT] && upload->has_column[PAYEE_BANK_CODE]);
 }
 
+/* Whether a second row for the same shop and currency says the same. Texts are within their limits here. */
+static int hash_facts(const struct payee *payee, uint8_t *ret_facts, struct kontor_error *err)
+{
+	const struct kontor_text texts[] = {payee->name,    payee->name_latin, payee->country, payee->iban,
+					    payee->account, payee->bank_code,  payee->bic,     payee->town};
+	char facts[2048];
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	size_t used = 0;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		uint16_t size = (uint16_t)texts[i].size;
+		if (sizeof(facts) - used < sizeof(size) + size)
+			return kontor_fail(err, KONTOR_E_INTERNAL, "a payee's texts are longer than their limits");
+		memcpy(facts + used, &size, sizeof(size));
+		if (size)
+			memcpy(facts + used + sizeof(size), texts[i].data, size);
+		used += sizeof(size) + size;
+	}
+	if (!EVP_Digest(facts, used, digest, NULL, EVP_sha256(), NULL))
+		return kontor_fail(err, KONTOR_E_INTERNAL, "OpenSSL cannot compute SHA-256");
+	memcpy(ret_facts, digest, KONTOR_IDENTITY_SIZE);
+	return 0;
+}
+
 int payee_identify(void *self, const struct kontor_upload *upload, struct kontor_row *row, kontor_arena *arena,
 		   struct kontor_identity *ret_identity, struct kontor_error *err)
 {
@@ -166,12 +191,12 @@ int payee_identify(void *self, const struct kontor_upload *upload, struct kontor
 	if (!read_key(upload, row, payee) || !read_owner(row, payee) || !read_account(row, payee))
 		return 0;
 	row->parsed = payee;
-	/* Shop and currency fit into the key as they are, so nothing is hashed. The facts do not matter: of several
-	 * rows for one account the first counts, whatever the others say. */
+	/* Shop and currency fit into the key as they are. Of several rows for one account the first counts; the facts
+	 * only decide what is said of the others. */
 	*ret_identity = (struct kontor_identity){0};
 	memcpy(ret_identity->key, &payee->shop_user_id, sizeof(payee->shop_user_id));
 	memcpy(ret_identity->key + sizeof(payee->shop_user_id), payee->currency, 3);
-	return 0;
+	return hash_facts(payee, ret_identity->facts, err);
 }
 
 bool payee_same(const struct payee *a, const struct payee *b)

@@ -136,6 +136,32 @@ static void test_shop_and_currency_are_the_identity(void **state)
 	kontor_arena_free(arena);
 }
 
+static void test_all_that_is_paid_to_is_in_the_facts(void **state)
+{
+	(void)state;
+	static const struct row_case a = {{"7", "Ann", "SG", "SGD", "", "12", "71", "COBADEFF", "Bonn", "An"}, -1};
+	kontor_arena *arena = kontor_arena_new(0);
+	struct kontor_row row;
+	struct kontor_identity of_a, of_other;
+	struct kontor_error err = KONTOR_ERROR_INIT;
+	assert_int_equal(identify(&a, &row, arena, &of_a, &err), 0);
+	assert_int_equal(identify(&a, &row, arena, &of_other, &err), 0);
+	assert_memory_equal(of_a.facts, of_other.facts, sizeof(of_a.facts));
+	for (int i = PAYEE_NAME; i < PAYEE_COLUMNS; i++) {
+		static const char *const others[PAYEE_COLUMNS] = {NULL, "Bob", "DE",       NULL,     NULL,
+								  "13", "72",  "COBADEFG", "Berlin", "Bo"};
+		struct row_case b = a;
+		if (!others[i])
+			continue;
+		b.fields[i] = others[i];
+		assert_int_equal(identify(&b, &row, arena, &of_other, &err), 0);
+		assert_int_equal(row.verdict, KONTOR_VERDICT_OK);
+		assert_memory_equal(of_a.key, of_other.key, sizeof(of_a.key));
+		assert_memory_not_equal(of_a.facts, of_other.facts, sizeof(of_a.facts));
+	}
+	kontor_arena_free(arena);
+}
+
 static void test_a_header_without_any_account_refuses_the_file(void **state)
 {
 	(void)state;
@@ -173,6 +199,7 @@ int main(void)
 		cmocka_unit_test(test_each_bad_field_is_named),
 		cmocka_unit_test(test_names_are_counted_in_characters),
 		cmocka_unit_test(test_shop_and_currency_are_the_identity),
+		cmocka_unit_test(test_all_that_is_paid_to_is_in_the_facts),
 		cmocka_unit_test(test_a_header_without_any_account_refuses_the_file),
 		cmocka_unit_test(test_ibans_of_the_registry_are_valid),
 	};

@@ -71,7 +71,7 @@ static int hash(const struct parts *parts, uint8_t *ret_key, struct kontor_error
 	return 0;
 }
 
-int item_identify(struct item *item, struct kontor_error *err)
+static int hash_facts(const struct item *item, uint8_t *ret_key, struct kontor_error *err)
 {
 	struct parts facts = {0, ""};
 	add_part(&facts, "f");
@@ -81,16 +81,26 @@ int item_identify(struct item *item, struct kontor_error *err)
 	add_int(&facts, item->amount_minor);
 	add_part(&facts, item->currency);
 	add_int(&facts, item->occurred_ms);
-	int rc = hash(&facts, item->identity.facts, err);
-	if (rc)
-		return rc;
-	if (!item->has_id) {
-		memcpy(item->identity.key, item->identity.facts, KONTOR_IDENTITY_SIZE);
-		return 0;
-	}
+	return hash(&facts, ret_key, err);
+}
+
+static int hash_id(const struct item *item, uint8_t *ret_key, struct kontor_error *err)
+{
 	struct parts id = {0, ""};
 	add_part(&id, "i");
 	add_uint(&id, item->shop_user_id);
 	add_uint(&id, item->billing_item_id);
-	return hash(&id, item->identity.key, err);
+	return hash(&id, ret_key, err);
+}
+
+int item_identify(struct item *item, bool key_only, struct kontor_error *err)
+{
+	struct kontor_identity *identity = &item->identity;
+	int rc = 0;
+	if (!item->has_id || !key_only)
+		rc = hash_facts(item, identity->facts, err);
+	if (rc == 0 && item->has_id)
+		return hash_id(item, identity->key, err);
+	memcpy(identity->key, identity->facts, KONTOR_IDENTITY_SIZE);
+	return rc;
 }

@@ -254,7 +254,7 @@ int item_read(struct item *item, const struct kontor_region *region, const struc
 			return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the note of a billing item");
 		item->note = (struct kontor_text){copy, note.size};
 	}
-	return item_identify(item, err);
+	return item_identify(item, fields->key_only, err);
 }
 
 /* ---- comparing ---- */

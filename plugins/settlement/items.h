@@ -56,6 +56,7 @@ struct item_fields {
 	bool minor_units;                      /* amount: an integer in minor units, else decimal major units */
 	bool milliseconds;                     /* occurred_at: milliseconds since 1970, else RFC 3339 */
 	int64_t now_ms;                        /* the database's clock: no item may lie far after it */
+	bool key_only;                         /* nobody compares: identity.facts is not needed */
 };
 
 /* Fills the facts, or the verdict BAD_ROW with the first bad column and the rule that it breaks. The note is copied
@@ -71,8 +72,9 @@ const char *item_type_name(unsigned type); /* "order"; "?" for none */
 
 /* identity.key = fact_key: the first 16 bytes of SHA-256 over parts, each one byte of length and its bytes; numbers are
  * decimal. With an id: "i", shop, item. Without: "f", shop, order, type number, amount_minor, currency, occurred_ms.
- * identity.facts: the same over "f" ... in both cases. Only for items that are OK. */
-int item_identify(struct item *item, struct kontor_error *err);
+ * identity.facts: the same over "f" ... in both cases, left alone if key_only and the item has an id. Only for items that
+ * are OK. */
+int item_identify(struct item *item, bool key_only, struct kontor_error *err);
 /* Frees this thread's hash state. */
 void item_thread_end(void);
 

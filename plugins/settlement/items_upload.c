@@ -16,7 +16,7 @@ int items_identify(void *self, const struct kontor_upload *upload, struct kontor
 	if (!item)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the items of upload %llu",
 				   (unsigned long long)upload->upload_id);
-	struct item_fields fields = {.now_ms = upload->checked_ms};
+	struct item_fields fields = {.now_ms = upload->checked_ms, .key_only = !upload->wants_facts};
 	for (int i = 0; i < ITEM_COLUMNS; i++)
 		fields.text[i] = row->fields[i];
 	item->line = row->line;

@@ -47,9 +47,16 @@ static int issue_ids(struct settlement *self, struct item **items, size_t len, s
 	return 0;
 }
 
+/* What the order is by stands together: comparing through pointers to 10,000 items misses the processor's caches. */
+struct place {
+	uint32_t window;
+	uint64_t shop_user_id, billing_item_id;
+	struct item *item;
+};
+
 static int by_primary_key(const void *a, const void *b)
 {
-	const struct item *x = *(struct item *const *)a, *y = *(struct item *const *)b;
+	const struct place *x = a, *y = b;
 	if (x->window != y->window)
 		return x->window < y->window ? -1 : 1;
 	if (x->shop_user_id != y->shop_user_id)
@@ -58,14 +65,24 @@ static int by_primary_key(const void *a, const void *b)
 }
 
 /* Often they are in order already: sorted for the insert, and nothing was found in another window. */
-static void sort_by_primary_key(struct item **items, size_t len)
+static int sort_by_primary_key(struct item **items, size_t len, struct kontor_error *err)
 {
-	for (size_t i = 1; i < len; i++) {
-		if (by_primary_key(&items[i - 1], &items[i]) > 0) {
-			qsort(items, len, sizeof(*items), by_primary_key);
-			return;
-		}
+	struct place *places = reallocarray(NULL, len, sizeof(*places));
+	if (!places)
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the order of %zu billing items", len);
+	bool in_order = true;
+	for (size_t i = 0; i < len; i++) {
+		struct item *item = items[i];
+		places[i] = (struct place){item->window, item->shop_user_id, item->billing_item_id, item};
+		in_order = in_order && (i == 0 || by_primary_key(&places[i - 1], &places[i]) <= 0);
 	}
+	if (!in_order) {
+		qsort(places, len, sizeof(*places), by_primary_key);
+		for (size_t i = 0; i < len; i++)
+			items[i] = places[i].item;
+	}
+	free(places);
+	return 0;
 }
 
 /* All undecided items in one statement; CONFLICT: one of them is there already and none was stored. */
@@ -103,9 +120,10 @@ static int insert_items(struct settlement *self, kontor_conn *tx, const struct i
 		rc = round > 0 ? find_existing(self, tx, batch, items, len, err) : 0;
 		if (!rc)
 			rc = issue_ids(self, items, len, err);
+		if (!rc)
+			rc = sort_by_primary_key(items, len, err);
 		if (rc)
 			break;
-		sort_by_primary_key(items, len);
 		rc = insert_once(tx, batch, items, len, bulk, err);
 	}
 	kontor_bulk_free(bulk);
@@ -170,10 +188,10 @@ int store_items(struct settlement *self, kontor_conn *tx, const struct item_batc
 		rc = place_items(tx, batch, &writer->windows, items, len, err);
 	if (!rc)
 		rc = insert_items(self, tx, batch, items, len, err);
-	if (rc)
-		return rc;
-	sort_by_primary_key(items, len); /* already_exists took over the first one's window */
-	rc = count_items(tx, batch, batch->upload_id ? batch->upload_id : writer->number, items, len, err);
+	if (!rc)
+		rc = sort_by_primary_key(items, len, err); /* already_exists took over the first one's window */
+	if (!rc)
+		rc = count_items(tx, batch, batch->upload_id ? batch->upload_id : writer->number, items, len, err);
 	if (!rc)
 		say_late(items, len);
 	return rc;

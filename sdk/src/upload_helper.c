@@ -103,6 +103,14 @@ void upload_helper_give(upload_helper *helper, int (*work)(void *arg, struct kon
 	pthread_mutex_unlock(&helper->lock);
 }
 
+bool upload_helper_is_busy(upload_helper *helper)
+{
+	pthread_mutex_lock(&helper->lock);
+	bool busy = helper->given;
+	pthread_mutex_unlock(&helper->lock);
+	return busy;
+}
+
 int upload_helper_take(upload_helper *helper, struct kontor_error *err)
 {
 	pthread_mutex_lock(&helper->lock);

@@ -19,6 +19,8 @@ upload_helper *upload_helper_free(upload_helper *helper);
 /* Has work(arg) done beside the caller (before it goes on, where no thread can be started). Each give is followed by
  * one take. */
 void upload_helper_give(upload_helper *helper, int (*work)(void *arg, struct kontor_error *err), void *arg);
+/* Whether it would have to be waited for. */
+bool upload_helper_is_busy(upload_helper *helper);
 /* Waits for its end and answers what it returned. */
 int upload_helper_take(upload_helper *helper, struct kontor_error *err);
 

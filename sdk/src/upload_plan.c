@@ -138,24 +138,24 @@ static int read_header(struct upload_plan *plan, struct kontor_error *err)
 
 static void *grow(void *rows, size_t *capacity, size_t size)
 {
-	size_t more = *capacity ? *capacity + *capacity / 2 : 1024;
+	size_t more = *capacity ? *capacity + *capacity / 2 : UPLOAD_BLOCK_ROWS;
 	void *grown = reallocarray(rows, more, size);
 	if (grown)
 		*capacity = more;
 	return grown;
 }
 
-static int keep_print(struct upload_plan *plan, const struct kontor_identity *identity, uint64_t row,
-		      struct kontor_error *err)
+static int keep_prints(struct upload_plan *plan, const struct upload_block *block, struct kontor_error *err)
 {
-	if (plan->prints_len == plan->prints_capacity) {
+	while (!plan->prints || plan->prints_capacity - plan->prints_len < block->prints_len) {
 		void *grown = grow(plan->prints, &plan->prints_capacity, sizeof(*plan->prints));
 		if (!grown)
 			return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for the hashes of %zu rows",
 					   plan->prints_len);
 		plan->prints = grown;
 	}
-	plan->prints[plan->prints_len++] = kontor_upload_print_of(identity, (uint32_t)row);
+	memcpy(plan->prints + plan->prints_len, block->prints, block->prints_len * sizeof(*block->prints));
+	plan->prints_len += block->prints_len;
 	return 0;
 }
 
@@ -207,14 +207,15 @@ int upload_plan_give_up(struct upload_plan *plan, int rc, const struct kontor_er
 static int identify_block(void *arg, struct kontor_error *err)
 {
 	struct upload_block *block = arg;
-	struct upload_plan *plan = block->plan;
 	int rc = 0;
+	block->prints_len = 0;
 	for (size_t i = 0; i < block->rows_len && rc == 0; i++) {
 		struct kontor_row *row = &block->rows[i];
 		struct kontor_identity identity;
-		rc = upload_plan_identify(plan, row, block->arena, &identity, err);
+		rc = upload_plan_identify(block->plan, row, block->arena, &identity, err);
 		if (rc == 0 && row->verdict == KONTOR_VERDICT_OK)
-			rc = keep_print(plan, &identity, block->first + i, err);
+			block->prints[block->prints_len++] =
+				kontor_upload_print_of(&identity, (uint32_t)(block->first + i));
 	}
 	return rc;
 }
@@ -280,23 +281,43 @@ static int read_block(struct upload_plan *plan, struct upload_block *block, stru
 	return 1;
 }
 
+static int identify_and_keep(struct upload_plan *plan, struct upload_block *block, struct kontor_error *err)
+{
+	int rc = identify_block(block, err);
+	return rc ? rc : keep_prints(plan, block, err);
+}
+
+static int take_and_keep(struct upload_plan *plan, const struct upload_block *given, struct kontor_error *err)
+{
+	int rc = upload_helper_take(plan->helper, err);
+	return rc ? rc : keep_prints(plan, given, err);
+}
+
+/* Each block goes to the helper, or is identified here while that one is still busy with another. */
 static int read_rows(struct upload_plan *plan, struct kontor_error *err)
 {
 	struct kontor_error why = KONTOR_ERROR_INIT;
-	bool given = false;
-	for (unsigned number = 0;; number++) {
-		struct upload_block *block = &plan->blocks[number % 2];
+	struct upload_block *block = &plan->blocks[0], *given = NULL;
+	for (;;) {
 		int rc = look_up(plan, err);
-		int more = rc ? 0 : read_block(plan, block, err);
-		int identified = given ? upload_helper_take(plan->helper, &why) : 0;
+		int more = rc ? rc : read_block(plan, block, err);
+		bool last = rc || more <= 0;
+		int identified = 0;
+		if (given && (last || !upload_helper_is_busy(plan->helper))) {
+			identified = take_and_keep(plan, given, &why);
+			given = NULL;
+		}
 		if (rc || more < 0)
-			return rc ? rc : more;
-		if (identified == 0 && more == 0)
-			identified = identify_block(block, &why);
-		if (identified || more == 0)
+			return more;
+		if (identified == 0 && (given || last)) {
+			identified = identify_and_keep(plan, block, &why);
+		} else if (identified == 0) {
+			upload_helper_give(plan->helper, identify_block, block);
+			given = block;
+			block = &plan->blocks[block == &plan->blocks[0]];
+		}
+		if (identified || last)
 			return identified ? upload_plan_give_up(plan, identified, &why, err) : 0;
-		upload_helper_give(plan->helper, identify_block, block);
-		given = true;
 	}
 }
 

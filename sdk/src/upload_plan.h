@@ -18,7 +18,9 @@ struct upload_block {
 	kontor_arena *arena;
 	struct kontor_row *rows; /* UPLOAD_BLOCK_ROWS */
 	size_t rows_len;
-	uint64_t first; /* number of its first row in the file, from 0 */
+	uint64_t first;                                       /* number of its first row in the file, from 0 */
+	struct kontor_upload_print prints[UPLOAD_BLOCK_ROWS]; /* of the good rows, once they are identified */
+	size_t prints_len;
 };
 
 struct upload_plan {

@@ -128,6 +128,7 @@ int upload_plan_find_repeats(struct upload_plan *plan, struct kontor_error *err)
 {
 	size_t len = kontor_upload_find_suspects(plan->prints, plan->prints_len);
 	int rc = 0;
+	plan->file.upload.wants_facts = true;
 	for (size_t from = 0, to; from < len && rc == 0; from = to) {
 		to = kontor_upload_suspects_end(plan->prints, len, from, SUSPECTS_AT_ONCE);
 		rc = compare_share(plan, plan->prints + from, to - from, err);

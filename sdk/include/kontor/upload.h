@@ -61,6 +61,8 @@ struct kontor_upload {
 	int64_t checked_ms;
 	bool dry_run;
 	bool has_column[KONTOR_CSV_FIELDS]; /* by index in the kind's columns: the header names it */
+	/* identify() must fill the identity's facts: rows of the same identity are compared. Else it may leave them. */
+	bool wants_facts;
 };
 
 /* One row. A column that the header does not have is absent (data NULL); an empty field has size 0. */

@@ -3,6 +3,7 @@
  * kontord: runs the plugins of one unit. Start reading here, then lifecycle.c (stages), front.c (requests), lanes.c
  * (jobs).
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +16,10 @@
 #include "kontor/time.h"
 #include "lifecycle.h"
 #include "unit_stages.h"
+
+/* Bigger blocks, as an upload's rows, go back to the system once they are freed. glibc by itself raises this limit to
+ * the biggest block that was ever freed, and a unit keeps what each of its threads once needed. */
+#define BIG_BLOCK (4 << 20)
 
 static int print_problems(const struct unit *unit, size_t problems)
 {
@@ -106,6 +111,7 @@ static int run_unit_mode(const struct args *args)
 		code = run_migrate(unit);
 	else {
 		crash_install(args->unit);
+		mallopt(M_MMAP_THRESHOLD, BIG_BLOCK);
 		code = unit_run(unit);
 	}
 	unit_unconfigure(unit);

@@ -62,6 +62,7 @@ static int make_runner(const struct lane_crew *crew, kontor_job_runner **ret_run
 		.owner = crew->unit->owner,
 		.instance = crew->unit->instance,
 		.lease_ms = LEASE_MS,
+		.patience_ms = crew->unit->config->options.job_patience_ms,
 		.sessions = crew->lane->sessions,
 	};
 	return kontor_job_runner_new(&options, ret_runner, err);

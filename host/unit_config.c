@@ -38,6 +38,8 @@ static const struct kontor_conf_row option_rows[] = {
 	 "how much the process may grow before a connection is closed that sends a message without an end, or does not "
 	 "read its replies",
 	 false},
+	{"job_patience", KONTOR_CONF_DURATION, OPTION(job_patience_ms), "10m", 0, INT64_C(86400000), NULL,
+	 "how long a step of a job must have failed, again and again, before the job is dead", false},
 	{"job_keep_days", KONTOR_CONF_INT, OPTION(job_keep_days), "90", 1, 36500, NULL,
 	 "how many days a job that has ended stays in the list", true},
 	{"output_keep_days", KONTOR_CONF_INT, OPTION(output_keep_days), "7", 1, 36500, NULL,

@@ -19,7 +19,7 @@ struct unit_options {
 	const char *const *bind;
 	const char *key_file; /* "": none */
 	int64_t start_timeout_ms, drain_timeout_ms;
-	int64_t job_keep_days, output_keep_days;
+	int64_t job_patience_ms, job_keep_days, output_keep_days;
 	uint64_t connection_memory; /* bytes */
 };
 

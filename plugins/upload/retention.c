@@ -66,12 +66,30 @@ static int list_uploads(struct turn *turn, const char *sql, int64_t days, struct
 	return rc < 0 ? rc : 0;
 }
 
+struct deletion {
+	const char *sql;
+	uint64_t upload_id, deleted;
+};
+
+/* Under the upload's lock: a dead one may have been started again meanwhile, and reads its bytes. */
+static int delete_some(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	struct deletion *deletion = arg;
+	const struct kontor_param *upload_id = KONTOR_PARAMS(P_UINT(deletion->upload_id));
+	int64_t ended_ms;
+	deletion->deleted = 0;
+	int rc = kontor_db_query_int(tx, SQL_LOCK_ENDED, upload_id, &ended_ms, err);
+	if (rc)
+		return rc == KONTOR_E_NOT_FOUND ? 0 : rc;
+	return kontor_db_exec(tx, deletion->sql, upload_id, &deletion->deleted, err);
+}
+
 static int delete_all(const struct turn *turn, const char *sql, uint64_t upload_id, struct kontor_error *err)
 {
-	uint64_t deleted = 1;
+	struct deletion deletion = {sql, upload_id, 1};
 	int rc = 0;
-	while (rc == 0 && deleted > 0 && !shall_stop(turn))
-		rc = kontor_db_exec(turn->conn, sql, KONTOR_PARAMS(P_UINT(upload_id)), &deleted, err);
+	while (rc == 0 && deletion.deleted > 0 && !shall_stop(turn))
+		rc = kontor_db_transaction(turn->conn, delete_some, &deletion, err);
 	return rc;
 }
 

@@ -41,6 +41,7 @@ static const char SQL_DELETE_SOME_REJECTS[] = "DELETE FROM upload_reject WHERE u
 static const char SQL_LIST_ENDED[] =
 	"SELECT upload_id, kind FROM upload WHERE bytes_kept = 1 AND ended_ms > 0 AND "
 	"(state = 'cancelled' OR ended_ms <= " DATABASE_NOW_MS " - ?) ORDER BY ended_ms LIMIT ?";
+static const char SQL_LOCK_ENDED[] = "SELECT ended_ms FROM upload WHERE upload_id = ? AND ended_ms > 0 FOR UPDATE";
 static const char SQL_BYTES_ARE_GONE[] = "UPDATE upload SET bytes_kept = 0 WHERE upload_id = ? AND ended_ms > 0";
 static const char SQL_LIST_ABANDONED[] =
 	"SELECT upload_id, kind FROM upload WHERE bytes_kept = 1 AND ended_ms = 0 AND state = 'receiving' AND "

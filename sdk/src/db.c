@@ -291,6 +291,12 @@ static bool means_full(unsigned number)
 	return number == ER_RECORD_FILE_FULL || number == ER_DISK_FULL;
 }
 
+/* As long as somebody keeps it so: a failover, or an upgrade of the server. */
+static bool means_read_only(unsigned number)
+{
+	return number == ER_OPTION_PREVENTS_STATEMENT || number == ER_READ_ONLY_MODE;
+}
+
 /* The first words of a statement, blanks squeezed. */
 static const char *statement_label(const char *sql, char *label, size_t size)
 {
@@ -341,6 +347,10 @@ static int fail_by_number(unsigned number, const char *message, const char *sql,
 		return kontor_fail(err, KONTOR_E_UNAVAILABLE,
 				   "database: `%s`: its disk is full, make room there: %s (error %u)", label, message,
 				   number);
+	if (means_read_only(number))
+		return kontor_fail(err, KONTOR_E_UNAVAILABLE,
+				   "database: `%s`: the server takes no changes now, see its read_only: %s (error %u)",
+				   label, message, number);
 	if (message_quotes_values(number))
 		return kontor_fail(err, code, "database: `%s`: a value does not fit its column (error %u)", label,
 				   number);

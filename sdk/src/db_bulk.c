@@ -180,13 +180,8 @@ static void bind_bulk_column(kontor_bulk *bulk, struct bulk_column *column, MYSQ
 	bind->length = column->lengths;
 }
 
-int kontor_bulk_exec(kontor_conn *conn, const char *sql, kontor_bulk *bulk, uint64_t *ret_affected,
-		     struct kontor_error *err)
+static int exec(kontor_conn *conn, const char *sql, kontor_bulk *bulk, uint64_t *ret_affected, struct kontor_error *err)
 {
-	if (ret_affected)
-		*ret_affected = 0;
-	if (!bulk->rows_len)
-		return 0;
 	struct db_statement *statement = NULL;
 	int rc = session_ready(conn, err);
 	if (rc || (rc = statement_get(conn, sql, &statement, err)))
@@ -204,4 +199,29 @@ int kontor_bulk_exec(kontor_conn *conn, const char *sql, kontor_bulk *bulk, uint
 	if (!rc && ret_affected)
 		*ret_affected = mysql_stmt_affected_rows(statement->stmt);
 	return rc;
+}
+
+struct lone_bulk {
+	const char *sql;
+	kontor_bulk *bulk;
+	uint64_t *ret_affected;
+};
+
+static int exec_alone(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	const struct lone_bulk *alone = arg;
+	return exec(tx, alone->sql, alone->bulk, alone->ret_affected, err);
+}
+
+int kontor_bulk_exec(kontor_conn *conn, const char *sql, kontor_bulk *bulk, uint64_t *ret_affected,
+		     struct kontor_error *err)
+{
+	struct lone_bulk alone = {sql, bulk, ret_affected};
+	if (ret_affected)
+		*ret_affected = 0;
+	if (!bulk->rows_len)
+		return 0;
+	if (conn->before_commit && !conn->in_transaction)
+		return kontor_db_transaction(conn, exec_alone, &alone, err);
+	return exec(conn, sql, bulk, ret_affected, err);
 }

@@ -62,8 +62,8 @@ struct kontor_conn {
 	bool lost; /* the server has gone or must not be trusted: connect anew before the next use */
 	bool in_transaction;
 	bool rerun; /* the open transaction was rolled back by the server, or is lost: run it again */
-	/* Runs before the COMMIT of each transaction that is not `fenced` yet; a job's steps are fenced by it. NULL:
-	 * none. */
+	/* Runs before the COMMIT of each transaction that is not `fenced` yet; a job's steps are fenced by it. A
+	 * statement outside of a transaction gets one of its own, to be fenced too. NULL: none. */
 	kontor_tx_function before_commit;
 	void *before_commit_arg;
 	bool fenced;

@@ -192,8 +192,8 @@ static int run(kontor_conn *conn, const char *sql, const struct kontor_param *pa
 	return rc;
 }
 
-int kontor_db_exec(kontor_conn *conn, const char *sql, const struct kontor_param *params, uint64_t *ret_affected,
-		   struct kontor_error *err)
+static int exec(kontor_conn *conn, const char *sql, const struct kontor_param *params, uint64_t *ret_affected,
+		struct kontor_error *err)
 {
 	struct db_statement *statement = NULL;
 	int rc = run(conn, sql, params, &statement, err);
@@ -204,6 +204,27 @@ int kontor_db_exec(kontor_conn *conn, const char *sql, const struct kontor_param
 	if (mysql_stmt_field_count(statement->stmt))
 		mysql_stmt_free_result(statement->stmt);
 	return 0;
+}
+
+struct lone_statement {
+	const char *sql;
+	const struct kontor_param *params;
+	uint64_t *ret_affected;
+};
+
+static int exec_alone(kontor_conn *tx, void *arg, struct kontor_error *err)
+{
+	const struct lone_statement *statement = arg;
+	return exec(tx, statement->sql, statement->params, statement->ret_affected, err);
+}
+
+int kontor_db_exec(kontor_conn *conn, const char *sql, const struct kontor_param *params, uint64_t *ret_affected,
+		   struct kontor_error *err)
+{
+	struct lone_statement statement = {sql, params, ret_affected};
+	if (conn->before_commit && !conn->in_transaction)
+		return kontor_db_transaction(conn, exec_alone, &statement, err);
+	return exec(conn, sql, params, ret_affected, err);
 }
 
 int kontor_db_query(kontor_conn *conn, enum kontor_read how, const char *sql, const struct kontor_param *params,

@@ -180,6 +180,7 @@ static int read_job(kontor_job_runner *runner, const kontor_rows *rows, struct l
 	job->losses = (unsigned)kontor_rows_uint(rows, 7);
 	job->undo_code = (int)kontor_rows_int(rows, 8);
 	snprintf(job->undo_reason, sizeof(job->undo_reason), "%s", kontor_rows_string(rows, 9));
+	job->dead = !strcmp(kontor_rows_string(rows, 10), "dead");
 	if (!job->registration || !job_stage_parse(kontor_rows_string(rows, 5), &ret->stage))
 		return kontor_fail(err, KONTOR_E_INTERNAL,
 				   "job %llu: its kind or stage has changed while it was claimed",
@@ -264,8 +265,11 @@ static int claim_of(kontor_job_runner *runner, kontor_conn *conn, const char *sq
 
 int job_claim(kontor_job_runner *runner, kontor_conn *conn, struct kontor_error *err)
 {
-	runner->job =
-		(kontor_job){.host = runner->options.host, .lane = runner->lane, .arena = runner->arena, .conn = conn};
+	runner->job = (kontor_job){.host = runner->options.host,
+				   .lane = runner->lane,
+				   .arena = runner->arena,
+				   .conn = conn,
+				   .patience_ms = runner->options.patience_ms};
 	runner->job.chunk.job = &runner->job;
 	job_lane_look(runner->lane, runner->served_user);
 	int rc = claim_of(runner, conn, runner->sql_find[0], err);

@@ -30,6 +30,7 @@ struct kontor_job_runner_options {
 	const char *owner;                     /* "unit@machine" */
 	uint64_t instance;                     /* random, drawn at start of the process */
 	uint32_t lease_ms;                     /* 15,000 */
+	int64_t patience_ms;                   /* a step must have failed for so long before its job is dead */
 	struct kontor_session_quota *sessions; /* that its steps may hold; borrowed. NULL: any number */
 };
 

@@ -10,7 +10,6 @@
 #include "job_statements.h"
 #include "job_work.h"
 #include "kontor/log.h"
-#include "upload_file.h"
 
 #define DEFAULT_MAX_ATTEMPTS 8
 #define BACKOFF_BASE_MS 200
@@ -36,6 +35,7 @@ struct standing {
 	bool stage_is_ours; /* not cancelled meanwhile */
 	bool woken;
 	unsigned attempts;
+	int64_t failing_ms; /* since the first of these */
 };
 
 /* ---- what the step's return value means ---- */
@@ -50,28 +50,18 @@ static void take_text(struct settlement *s, const char *text)
 			*c = '?';
 }
 
-/* An upload is taken back together with its bytes: it has no plan to begin again from. */
-static void write_cure(const kontor_job *job, char *out, size_t size)
-{
-	if (job->registration && job->registration->kind.undo == upload_undo)
-		snprintf(out, size, "then upload the file again");
-	else
-		snprintf(out, size, "then: kontor jobs retry %llu", (unsigned long long)job->lease.job_id);
-}
-
 /* What an operator reads: which step, how often, why, and what to do. */
 static void write_dead_letter(struct settlement *s, unsigned attempts)
 {
-	char cure[64];
 	const struct job_lease *lease = &s->job->lease;
-	char step[32], text[JOB_TEXT_SIZE + sizeof(cure)];
+	char step[32], text[JOB_TEXT_SIZE];
 	if (lease->is_chunk)
 		snprintf(step, sizeof(step), "chunk %u", lease->chunk_no);
 	else
 		snprintf(step, sizeof(step), "%s", job_stage_name(s->job->stage));
-	write_cure(s->job, cure, sizeof(cure));
-	snprintf(text, sizeof(text), "%s failed %u times in a row, at last with: %.*s; mend that, %s", step, attempts,
-		 REASON_SIZE, s->text, cure);
+	snprintf(text, sizeof(text),
+		 "%s failed %u times in a row, at last with: %.*s; mend that, then: kontor jobs retry %llu", step,
+		 attempts, REASON_SIZE, s->text, (unsigned long long)lease->job_id);
 	take_text(s, text);
 }
 
@@ -139,6 +129,7 @@ static int lock_chunk(kontor_conn *tx, const struct job_lease *lease, struct sta
 	if (kontor_rows_next(rows, err) == 1) {
 		ret->ours = kontor_rows_uint(rows, 0) == lease->epoch && kontor_rows_int(rows, 1);
 		ret->attempts = (unsigned)kontor_rows_uint(rows, 2);
+		ret->failing_ms = kontor_rows_int(rows, 3);
 	}
 	kontor_rows_close(rows);
 	return 0;
@@ -157,7 +148,8 @@ static int lock_step(kontor_conn *tx, const kontor_job *job, struct standing *re
 		ret->ours = kontor_rows_uint(rows, 0) == lease->epoch && kontor_rows_int(rows, 2);
 		ret->stage_is_ours = !strcmp(kontor_rows_string(rows, 1), job_stage_name(job->stage));
 		ret->attempts = (unsigned)kontor_rows_uint(rows, 3);
-		ret->woken = kontor_rows_uint(rows, 4) != job->wakes;
+		ret->failing_ms = kontor_rows_int(rows, 4);
+		ret->woken = kontor_rows_uint(rows, 5) != job->wakes;
 	}
 	kontor_rows_close(rows);
 	return lease->is_chunk ? lock_chunk(tx, lease, ret, err) : 0;
@@ -207,7 +199,8 @@ static int retry_step(kontor_conn *tx, struct settlement *s, const struct standi
 	unsigned limit = registration && registration->kind.max_attempts ? registration->kind.max_attempts
 									 : DEFAULT_MAX_ATTEMPTS;
 	unsigned attempts = row->attempts + 1;
-	if (attempts >= limit && s->job->stage != STAGE_UNDO) {
+	bool in_vain = attempts >= limit && row->failing_ms >= s->job->patience_ms;
+	if (in_vain && s->job->stage != STAGE_UNDO) {
 		struct settlement letter = *s;
 		write_dead_letter(&letter, attempts);
 		return fail_job(tx, s, "dead", letter.text, err);
@@ -227,8 +220,8 @@ static int settle(kontor_conn *tx, void *arg, struct kontor_error *err)
 	if (!row.stage_is_ours || s->ending == ENDS_RELEASED)
 		return release(tx, &s->job->lease, err);
 	switch (s->ending) {
-	case ENDS_LATER:
-		return run_later(tx, s, row.attempts, row.woken ? 0 : s->delay_ms, err);
+	case ENDS_LATER: /* a step that waits has not failed, so what comes is not in a row with what was before */
+		return run_later(tx, s, s->code ? row.attempts : 0, row.woken ? 0 : s->delay_ms, err);
 	case ENDS_RETRIED:
 		return retry_step(tx, s, &row, err);
 	case ENDS_FAILED:

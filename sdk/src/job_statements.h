@@ -28,7 +28,7 @@ static const char SQL_JOB_WAKE[] =
 static const char SQL_CHUNKS_WAKE[] =
 	"UPDATE job_chunk SET run_at_ms = 0 WHERE job_id = ? AND state = 'queued'";
 static const char SQL_JOB_LOCK[] =
-	"SELECT state, stage, finished_ms, lane FROM job WHERE job_id = ? FOR UPDATE";
+	"SELECT state, stage, finished_ms, lane, kind FROM job WHERE job_id = ? FOR UPDATE";
 /* A runner that is in one of its steps keeps its lease until it notices. */
 static const char SQL_JOB_TO_UNDO[] =
 	"UPDATE job SET outcome = ?, undo_code = ?, undo_reason = ?, stage = 'undo', run_at_ms = 0, "
@@ -100,7 +100,8 @@ static const char SQL_CHUNK_CLAIM[] = NOWAIT
 	"WHERE job_id = ? AND chunk_no = ? AND epoch = ? AND ((state = 'queued' AND run_at_ms <= " DB_NOW_MS ") "
 	"OR (state = 'running' AND lease_until_ms <= " DB_NOW_MS "))";
 static const char SQL_JOB_LOAD[] =
-	"SELECT kind, region, user, params, state, stage, wakes, losses, undo_code, undo_reason FROM job WHERE job_id = ?";
+	"SELECT kind, region, user, params, state, stage, wakes, losses, undo_code, undo_reason, outcome FROM job "
+	"WHERE job_id = ?";
 static const char SQL_CHUNK_LOAD[] =
 	"SELECT input, checkpoint, losses FROM job_chunk WHERE job_id = ? AND chunk_no = ?";
 static const char SQL_JOB_RUNS_AGAIN[] =
@@ -149,17 +150,22 @@ static const char SQL_CHUNK_RESULTS[] =
 
 /* ---- after a step ---- */
 
-/* All in one transaction that locks the job's row, then the chunk's; so these need no compare-and-set. */
+/* All in one transaction that locks the job's row, then the chunk's; so these need no compare-and-set. failing_since_ms
+ * counts while there are attempts, so whoever sets these to 0 need not touch it; assignments run left to right. */
+#define FAILING_FOR_MS "IF(attempts = 0, 0, " DB_NOW_MS " - failing_since_ms)"
+#define FAILS_SINCE "failing_since_ms = IF(attempts = 0, " DB_NOW_MS ", failing_since_ms), attempts = ?"
 
 static const char SQL_JOB_LOCK_STEP[] =
-	"SELECT epoch, stage, owner <> '' AND finished_ms = 0, attempts, wakes FROM job WHERE job_id = ? FOR UPDATE";
+	"SELECT epoch, stage, owner <> '' AND finished_ms = 0, attempts, " FAILING_FOR_MS ", wakes FROM job "
+	"WHERE job_id = ? FOR UPDATE";
 static const char SQL_CHUNK_LOCK_STEP[] =
-	"SELECT epoch, state = 'running', attempts FROM job_chunk WHERE job_id = ? AND chunk_no = ? FOR UPDATE";
+	"SELECT epoch, state = 'running', attempts, " FAILING_FOR_MS " FROM job_chunk "
+	"WHERE job_id = ? AND chunk_no = ? FOR UPDATE";
 static const char SQL_JOB_LATER[] =
-	"UPDATE job SET state = 'waiting', error_code = ?, error = ?, attempts = ?, losses = 0, owner = '', "
+	"UPDATE job SET state = 'waiting', error_code = ?, error = ?, " FAILS_SINCE ", losses = 0, owner = '', "
 	"lease_until_ms = 0, run_at_ms = " DB_NOW_MS " + ? WHERE job_id = ?";
 static const char SQL_CHUNK_LATER[] =
-	"UPDATE job_chunk SET state = 'queued', attempts = ?, losses = 0, owner = '', lease_until_ms = 0, "
+	"UPDATE job_chunk SET state = 'queued', " FAILS_SINCE ", losses = 0, owner = '', lease_until_ms = 0, "
 	"run_at_ms = " DB_NOW_MS " + ? WHERE job_id = ? AND chunk_no = ?";
 static const char SQL_JOB_SHOWS_WAIT[] =
 	"UPDATE job SET state = 'waiting', error_code = ?, error = ? WHERE job_id = ?";

@@ -8,6 +8,7 @@
 #include "db_session.h"
 #include "job_statements.h"
 #include "job_work.h"
+#include "upload_file.h"
 
 #define UNIQUE_KEY_LIMIT 128
 
@@ -76,7 +77,7 @@ int kontor_job_wake(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 }
 
 struct standing {
-	char state[JOB_STAGE_SIZE + 8], stage[JOB_STAGE_SIZE], lane[JOB_LANE_SIZE];
+	char state[JOB_STAGE_SIZE + 8], stage[JOB_STAGE_SIZE], lane[JOB_LANE_SIZE], kind[JOB_KIND_SIZE];
 	bool ended;
 };
 
@@ -91,6 +92,7 @@ static int lock_job(kontor_conn *tx, uint64_t job_id, struct standing *ret, stru
 		snprintf(ret->stage, sizeof(ret->stage), "%s", kontor_rows_string(rows, 1));
 		ret->ended = kontor_rows_int(rows, 2) != 0;
 		snprintf(ret->lane, sizeof(ret->lane), "%s", kontor_rows_string(rows, 3));
+		snprintf(ret->kind, sizeof(ret->kind), "%s", kontor_rows_string(rows, 4));
 	} else {
 		rc = kontor_fail(err, KONTOR_E_NOT_FOUND, "there is no job %llu", (unsigned long long)job_id);
 	}
@@ -125,7 +127,10 @@ int kontor_job_retry(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 		return kontor_fail(err, KONTOR_E_CONFLICT,
 				   "job %llu is %s: only a failed or dead job can be tried again",
 				   (unsigned long long)job_id, job.state);
-	rc = kontor_db_exec(tx, SQL_CHUNKS_DELETE, KONTOR_PARAMS(P_UINT(job_id)), NULL, err);
+	if (strncmp(job.kind, UPLOAD_JOB_PREFIX, sizeof(UPLOAD_JOB_PREFIX) - 1) == 0)
+		rc = upload_restart(tx, job_id, err);
+	if (!rc)
+		rc = kontor_db_exec(tx, SQL_CHUNKS_DELETE, KONTOR_PARAMS(P_UINT(job_id)), NULL, err);
 	if (!rc)
 		rc = kontor_db_exec(tx, SQL_OUTPUT_DELETE, KONTOR_PARAMS(P_UINT(job_id)), NULL, err);
 	if (rc)

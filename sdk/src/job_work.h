@@ -52,6 +52,8 @@ struct kontor_job {
 	enum job_stage stage;
 	uint64_t wakes; /* as they were before the step looked at anything */
 	unsigned attempts, losses;
+	int64_t patience_ms; /* as in the runner's options */
+	bool dead;           /* what its undo ends in */
 	int undo_code;
 	char undo_reason[JOB_TEXT_SIZE];
 	kontor_chunk chunk; /* in stage chunks */

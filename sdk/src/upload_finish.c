@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include "job_work.h"
 #include "kontor/approval.h"
 #include "kontor/ids.h"
 #include "kontor/money.h"
@@ -263,7 +264,8 @@ static int end_undone(kontor_conn *tx, void *arg, struct kontor_error *err)
 }
 
 /* Nothing of the file counts any more, and nothing of a cancelled upload stays but its own row. Of a refused or failed
- * one the rejects and totals stay: they say what was wrong with it. */
+ * one the rejects and totals stay: they say what was wrong with it. Of a dead one, with which nothing is wrong, the
+ * bytes stay, for upload_restart(); no other trace, so that the next life begins with nothing. */
 int upload_undo(void *self, kontor_job *job, struct kontor_error *err)
 {
 	struct upload_file file;
@@ -276,11 +278,12 @@ int upload_undo(void *self, kontor_job *job, struct kontor_error *err)
 		rc = file.kind->undo(file.self, conn, &file.upload, err);
 
 	uint64_t upload_id = file.upload.upload_id;
-	if (rc == 0 && code == 0)
+	bool speaks = code != 0 && !job->dead;
+	if (rc == 0 && !speaks)
 		rc = upload_file_delete(conn, SQL_DELETE_REJECTS, upload_id, err);
-	if (rc == 0 && code == 0)
+	if (rc == 0 && !speaks)
 		rc = upload_file_delete(conn, SQL_DELETE_TOTALS, upload_id, err);
-	if (rc == 0)
+	if (rc == 0 && !job->dead)
 		rc = upload_file_delete_bytes(conn, upload_id, err);
 	if (rc)
 		return rc;

@@ -58,7 +58,7 @@ refuse(struct upload_plan *plan, struct kontor_error *err, const char *format, .
 	return rc ? rc : kontor_job_fail(plan->job, err, KONTOR_E_BAD_REQUEST, "%s", plan->file.error);
 }
 
-/* What was refused or undone once never comes back to life: a paused runner may still be undoing it. */
+/* What has ended comes back to life only by upload_restart(). */
 static int check_state(const struct upload_plan *plan, struct kontor_error *err)
 {
 	const struct upload_file *file = &plan->file;

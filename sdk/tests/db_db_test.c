@@ -256,6 +256,18 @@ static void test_a_full_disk_is_waited_for(void **state)
 	exec(conn, "DROP TABLE full_one");
 }
 
+/* As the server says it to whoever may not change a read-only one; the user of the tests always may. */
+static void test_a_read_only_server_is_waited_for(void **state)
+{
+	(void)state;
+	int rc = kontor_db_exec(conn,
+				"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'The MariaDB server is "
+				"running with the --read-only option so it cannot execute this statement'",
+				KONTOR_NO_PARAMS, NULL, &err);
+	assert_int_equal(rc, KONTOR_E_UNAVAILABLE);
+	assert_non_null(strstr(err.message, "takes no changes now"));
+}
+
 static void test_a_session_is_strict_in_utc_and_read_committed(void **state)
 {
 	(void)state;
@@ -670,6 +682,7 @@ int main(void)
 		test(test_an_update_to_the_same_value_counts_as_a_row),
 		test(test_errors_name_the_key_but_never_the_values),
 		test(test_a_full_disk_is_waited_for),
+		test(test_a_read_only_server_is_waited_for),
 		test(test_a_session_is_strict_in_utc_and_read_committed),
 		test(test_a_bulk_insert_stores_every_row_and_null),
 		test(test_a_bulk_insert_with_a_double_key_stores_nothing),

@@ -282,6 +282,18 @@ static void must_not_commit(kontor_job *job, kontor_tx_function fn, struct step_
 	trespasses += kontor_db_transaction(kontor_job_db(job), fn, arg, &ignored) != KONTOR_E_UNAVAILABLE;
 }
 
+/* Nor by statements outside of a transaction. */
+static void must_not_change(kontor_job *job)
+{
+	struct kontor_error e = KONTOR_ERROR_INIT;
+	kontor_conn *own = kontor_job_db(job);
+	trespasses += !kontor_db_exec(own, "INSERT INTO effect(job_id) VALUES (1)", KONTOR_NO_PARAMS, NULL, &e);
+	kontor_bulk *bulk = kontor_bulk_new("u");
+	trespasses += kontor_bulk_add(bulk, KONTOR_PARAMS(P_UINT(1)), &e) != 0;
+	trespasses += !kontor_bulk_exec(own, "INSERT INTO effect(job_id) VALUES (?)", bulk, NULL, &e);
+	kontor_bulk_free(bulk);
+}
+
 /* The first run of chunk 0 waits until `phase` 2; then it tries everything that it may not do any more. */
 static int stand_still(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
 {
@@ -292,6 +304,7 @@ static int stand_still(struct script *s, kontor_job *job, kontor_chunk *chunk, s
 	struct step_arg arg = {.script = s, .job = job, .chunk = chunk};
 	must_not_commit(job, tx_effect_alone, &arg);
 	must_not_commit(job, tx_first_half, &arg);
+	must_not_change(job);
 	trespasses += !kontor_job_stopping(job);
 	return kontor_db_transaction(kontor_job_db(job), tx_second_half, &arg, e);
 }

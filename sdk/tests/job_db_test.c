@@ -221,6 +221,79 @@ static void test_retries_used_up_make_a_dead_job(void **state)
 	kontor_job_runner_free(runner);
 }
 
+static void assert_waits_with(const char *reason)
+{
+	struct kontor_job_info info = info_of(1);
+	assert_string_equal(info.state, "waiting");
+	assert_non_null(strstr(info.error, reason));
+	ok(wake(1));
+}
+
+/* Three tries would be enough; but whoever has to mend it needs time to see it. */
+static void test_a_step_that_has_not_failed_for_long_is_tried_again(void **state)
+{
+	(void)state;
+	script.chunks = 1;
+	script.chunk = fail_always;
+	kontor_job_runner *runner = new_runner_of(&(struct kontor_job_runner_options){
+		.owner = "u@m", .instance = 1, .lease_ms = 15000, .patience_ms = 600000});
+	submit(1, NULL);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(query_int("SELECT COUNT(*) FROM job_chunk WHERE attempts > 0"), i > 0);
+		while (kontor_job_runner_step(runner, &err) == 1)
+			;
+		assert_waits_with("the disk is");
+	}
+	exec("UPDATE job_chunk SET failing_since_ms = failing_since_ms - 300000");
+	run_dry(runner, 0);
+	assert_waits_with("the disk is");
+	exec("UPDATE job_chunk SET failing_since_ms = failing_since_ms - 300000");
+	run_dry(runner, 0);
+	assert_state(1, "dead");
+	kontor_job_runner_free(runner);
+}
+
+static int wait_once(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
+{
+	if (s->flag++ == 0)
+		return kontor_job_wait(job, 60000, "waits for the bank");
+	return plain_chunk(s, job, chunk, e);
+}
+
+/* Each try fails behind its first half, which is committed by the fourth. */
+static int fail_behind_progress(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
+{
+	struct step_arg arg = {.script = s, .job = job, .chunk = chunk};
+	if (s->flag++ == 3)
+		ok(kontor_db_transaction(kontor_job_db(job), tx_first_half, &arg, e));
+	return kontor_fail(e, KONTOR_E_STORAGE, "on purpose");
+}
+
+static void test_progress_and_waiting_begin_the_count_of_failures_anew(void **state)
+{
+	(void)state;
+	script.chunks = 1;
+	script.chunk = fail_behind_progress;
+	kontor_job_runner *runner = new_runner_of(&(struct kontor_job_runner_options){
+		.owner = "u@m", .instance = 1, .lease_ms = 15000, .patience_ms = 600000});
+	submit(1, NULL);
+	assert_int_equal(kontor_job_runner_step(runner, &err), 1); /* plan */
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(kontor_job_runner_step(runner, &err), 1);
+		assert_waits_with("on purpose");
+		if (script.flag < 4) /* an hour passes until the progress, none after it */
+			exec("UPDATE job_chunk SET failing_since_ms = failing_since_ms - 3600000, attempts = 1");
+	}
+	script.chunk = wait_once;
+	script.flag = 0;
+	run_dry(runner, 0);
+	assert_waits_with("waits for the bank");
+	assert_int_equal(query_int("SELECT attempts FROM job_chunk"), 0);
+	run_dry(runner, 30);
+	assert_state(1, "done");
+	kontor_job_runner_free(runner);
+}
+
 static int away_twice(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
 {
 	if (s->flag++ < 10)
@@ -556,6 +629,8 @@ int main(void)
 		test(test_a_final_failure_is_undone_and_can_be_retried),
 		test(test_a_step_may_fail_the_job_with_any_code),
 		test(test_retries_used_up_make_a_dead_job),
+		test(test_a_step_that_has_not_failed_for_long_is_tried_again),
+		test(test_progress_and_waiting_begin_the_count_of_failures_anew),
 		test(test_something_that_is_away_never_kills_a_job),
 		test(test_a_waiting_job_says_why_and_looks_again_when_woken),
 		test(test_a_waiting_chunk_lets_the_others_run),

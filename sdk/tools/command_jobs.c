@@ -54,7 +54,7 @@ static const struct command commands[] = {
 	 .method = "jobs.cancel",
 	 .changes = true},
 	{.words = "jobs retry",
-	 .help = "Starts a failed or dead job again.",
+	 .help = "Starts a failed or dead job again; a dead upload from the bytes that it keeps.",
 	 COMMAND_ARGS(job_args),
 	 .run = run_object,
 	 .method = "jobs.retry",

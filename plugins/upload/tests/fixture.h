@@ -63,6 +63,8 @@ static struct test_kind {
 	unsigned applied;        /* runs of apply() */
 	unsigned lost_sessions;  /* runs of apply() that reject a row and then lose their session */
 	void (*interrupt)(void); /* called by apply(), once */
+	void (*undoing)(void);   /* called by undo(), once */
+	unsigned refusals;       /* runs of accept() that fail */
 } test_kind;
 
 static const struct kontor_column item_columns[] = {
@@ -145,14 +147,23 @@ static bool items_need_approval(void *self, const struct kontor_upload *upload,
 
 static int accept_items(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_error *e)
 {
-	(void)self;
+	struct test_kind *kind = self;
+	if (kind->refusals > 0) {
+		kind->refusals--;
+		return kontor_fail(e, KONTOR_E_STORAGE, "nothing is accepted, on purpose");
+	}
 	return kontor_db_exec(tx, "UPDATE test_item SET accepted = 1 WHERE upload_id = ?",
 			      KONTOR_PARAMS(P_UINT(upload->upload_id)), NULL, e);
 }
 
 static int undo_items(void *self, kontor_conn *c, const struct kontor_upload *upload, struct kontor_error *e)
 {
-	(void)self;
+	struct test_kind *kind = self;
+	if (kind->undoing) {
+		void (*undoing)(void) = kind->undoing;
+		kind->undoing = NULL;
+		undoing();
+	}
 	return kontor_db_exec(c, "DELETE FROM test_item WHERE upload_id = ?", KONTOR_PARAMS(P_UINT(upload->upload_id)),
 			      NULL, e);
 }

@@ -212,6 +212,11 @@ static void test_rejects_come_in_pages_that_fit_a_frame(void **state)
 
 /* ---- refused and failed ------------------------------------------------------------------------------------------ */
 
+static int retry_job_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
+{
+	return kontor_job_retry(tx, *(uint64_t *)arg, e);
+}
+
 static void assert_refused(const char *text, const char *word)
 {
 	char error[512];
@@ -227,6 +232,9 @@ static void assert_refused(const char *text, const char *word)
 	assert_string_equal(info.state, "failed");
 	assert_int_equal(info.error_code, KONTOR_E_BAD_REQUEST);
 	assert_string_equal(info.error, error);
+	assert_int_equal(kontor_db_transaction(conn, retry_job_tx, &sent.job_id, &err), KONTOR_E_CONFLICT);
+	if (!strstr(err.message, "refused for good"))
+		fail_msg("\"%s\" should say that there is no retry", err.message);
 }
 
 static void test_a_file_with_a_wrong_header_is_refused_before_any_row(void **state)
@@ -278,11 +286,6 @@ static void fail_third_apply(void)
 	test_kind.failures = 1;
 }
 
-static int retry_job_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
-{
-	return kontor_job_retry(tx, *(uint64_t *)arg, e);
-}
-
 static void test_a_failed_upload_leaves_no_row_and_stays_failed(void **state)
 {
 	(void)state;
@@ -294,11 +297,9 @@ static void test_a_failed_upload_leaves_no_row_and_stays_failed(void **state)
 	assert_state(sent.upload_id, "failed");
 	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), 0);
 	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_piece"), 0);
-	ok(kontor_db_transaction(conn, retry_job_tx, &sent.job_id, &err));
-	run_to_the_end(sent.job_id);
+	assert_int_equal(kontor_db_transaction(conn, retry_job_tx, &sent.job_id, &err), KONTOR_E_CONFLICT);
+	assert_non_null(strstr(err.message, "upload the file again"));
 	assert_state(sent.upload_id, "failed");
-	assert_int_equal(query_int("SELECT COUNT(*) FROM job WHERE error LIKE '%is failed for good%'"), 1);
-	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), 0);
 	struct answer anew = send_bytes(file.data, file.size, PIECE_LIMIT, 0);
 	assert_false(anew.repeated);
 	run_to_the_end(anew.job_id);

@@ -56,7 +56,8 @@ struct kontor_job_kind {
 	/* Takes back what chunks did, in any number of transactions, each safe to repeat; the SDK marks the end.
 	 * NULL: nothing to take back. */
 	int (*undo)(void *self, kontor_job *job, struct kontor_error *err);
-	unsigned max_attempts; /* of one step in a row without progress; 0 = 8 */
+	/* Of one step in a row without progress, and for at least the unit's job_patience; 0 = 8. */
+	unsigned max_attempts;
 };
 
 /* ---- submitting ----------------------------------------------------------------------------------------------- */
@@ -87,9 +88,9 @@ const char *kontor_job_kind_name(const kontor_job *job);
 const char *kontor_job_region(const kontor_job *job); /* "" if none */
 const char *kontor_job_user(const kontor_job *job);
 const msgpack_object *kontor_job_params(const kontor_job *job); /* a map */
-/* This lane thread's session, no transaction open. Each transaction on it fails once the step is no longer this
- * runner's (taken over, or cancelled while it plans or finishes), also one that concludes nothing; those on other
- * sessions do not. */
+/* This lane thread's session, no transaction open. Each transaction on it (and each change outside of one) fails once
+ * the step is no longer this runner's (taken over, or cancelled while it plans or finishes), also one that concludes
+ * nothing; those on other sessions do not. */
 kontor_conn *kontor_job_db(kontor_job *job);
 kontor_arena *kontor_job_arena(kontor_job *job); /* emptied after the step */
 kontor_host *kontor_job_host(const kontor_job *job);

@@ -72,8 +72,8 @@ const char *item_type_name(unsigned type); /* "order"; "?" for none */
 
 /* identity.key = fact_key: the first 16 bytes of SHA-256 over parts, each one byte of length and its bytes; numbers are
  * decimal. With an id: "i", shop, item. Without: "f", shop, order, type number, amount_minor, currency, occurred_ms.
- * identity.facts: the same over "f" ... in both cases, left alone if key_only and the item has an id. Only for items that
- * are OK. */
+ * identity.facts: the same over "f" ... in both cases, left alone if key_only and the item has an id. Only for items
+ * that are OK. */
 int item_identify(struct item *item, bool key_only, struct kontor_error *err);
 /* Frees this thread's hash state. */
 void item_thread_end(void);

@@ -7,6 +7,7 @@ from upload_input import zstd_frames
 from upload_rig import UploadRig
 
 PIECE = 1 << 20
+PIECE_SECONDS = 0.3             # for storing one, in the uploads that are disturbed: a look at how far they are takes some of it
 PACKERS = {"gzip": lambda data: gzip.compress(data, 1), "zstd": zstd_frames}
 
 
@@ -20,6 +21,10 @@ class UnpackRig(UploadRig):
         self.file = self.folder / "items.packed"
         self.file.write_bytes(PACKERS[packing](data))
         self.met = []                                               # unpacked pieces that were there at each kill, of those of the file
+
+    def undisturbed(self):
+        super().undisturbed()
+        self.kontor.sql(f"CREATE TRIGGER slow_disk BEFORE INSERT ON upload_plain FOR EACH ROW DO SLEEP({PIECE_SECONDS})")
 
     def stored(self, region):
         """(state, pieces) of the region's upload; None before there is one."""

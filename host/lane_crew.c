@@ -16,7 +16,6 @@
 #define FULL_WAIT_MS 20    /* other threads have all that the lane may have */
 #define FAULT_WAIT_MS 1000 /* after the database failed */
 #define FAULT_LOG_MS 30000 /* one line about it that often */
-#define UPLOAD_PREFIX "upload."
 
 /* ---- in the threads ---------------------------------------------------------------------------------------------- */
 
@@ -141,7 +140,8 @@ static void add_upload_kind(struct lane_crew *crew, struct loaded_plugin *plugin
 	size_t place = crew->contexts_len++;
 	crew->contexts[place] =
 		(struct kontor_upload_context){plugin->self, kind, plugin->api.worker_start, plugin->api.worker_stop};
-	snprintf(crew->context_names[place], sizeof(crew->context_names[place]), UPLOAD_PREFIX "%s", kind->name);
+	snprintf(crew->context_names[place], sizeof(crew->context_names[place]), KONTOR_UPLOAD_JOB_PREFIX "%s",
+		 kind->name);
 	struct kontor_job_kind job_kind = kontor_upload_job_kind(crew->context_names[place]);
 	/* Also in the lane of clicks: small files are there (KONTOR_UPLOAD_SMALL), so that none waits for a big one. */
 	if (strcmp(crew->lane->name, KONTOR_LANE_INTERACTIVE) == 0)

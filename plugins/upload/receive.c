@@ -310,7 +310,7 @@ static int submit_job(kontor_request *request, const struct receiving *upload, c
 	int rc = kontor_id_next(kontor_request_host(request), "job", &job.job_id, err);
 	if (rc)
 		return rc;
-	job.kind = kontor_arena_format(arena, "upload.%s", upload->kind);
+	job.kind = kontor_arena_format(arena, KONTOR_UPLOAD_JOB_PREFIX "%s", upload->kind);
 	/* Two uploads of the same bytes that finish at the same moment: one job gets the key. */
 	job.unique_key = unique ? kontor_arena_format(arena, "upload:%s:%s:%s", upload->region, upload->kind,
 						      kontor_hex(sha256, SHA256_SIZE, hex))

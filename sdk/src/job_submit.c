@@ -127,8 +127,7 @@ int kontor_job_retry(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 		return kontor_fail(err, KONTOR_E_CONFLICT,
 				   "job %llu is %s: only a failed or dead job can be tried again",
 				   (unsigned long long)job_id, job.state);
-	if (strncmp(job.kind, UPLOAD_JOB_PREFIX, sizeof(UPLOAD_JOB_PREFIX) - 1) == 0)
-		rc = upload_restart(tx, job_id, err);
+	rc = upload_restart(tx, job_id, job.kind, err);
 	if (!rc)
 		rc = kontor_db_exec(tx, SQL_CHUNKS_DELETE, KONTOR_PARAMS(P_UINT(job_id)), NULL, err);
 	if (!rc)

@@ -36,12 +36,10 @@ void upload_header_write(const struct upload_file *file, char *buffer, size_t si
 /* Deletes the bytes of the file: it has ended. */
 int upload_file_delete_bytes(kontor_conn *conn, uint64_t upload_id, struct kontor_error *err);
 
-/* A job whose kind begins so works for an upload. */
-#define UPLOAD_JOB_PREFIX "upload."
-
-/* A dead upload is to be checked anew, from the bytes that were kept. In the transaction that starts its job again: the
- * job's new epoch fences whoever still works on the life before. CONFLICT: it ended for good, or its bytes are gone. */
-int upload_restart(kontor_conn *tx, uint64_t job_id, struct kontor_error *err);
+/* If the job works for an upload: that one, which is dead, is to be checked anew, from the bytes that were kept. In the
+ * transaction that starts the job again: its new epoch fences whoever still works on the life before. CONFLICT: the
+ * upload ended for good, or its bytes are gone. */
+int upload_restart(kontor_conn *tx, uint64_t job_id, const char *job_kind, struct kontor_error *err);
 
 /* The steps of the job; self is a struct kontor_upload_context. */
 int upload_plan(void *self, kontor_job *job, struct kontor_error *err);

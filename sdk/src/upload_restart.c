@@ -4,8 +4,14 @@
 #include "upload_file.h"
 #include "upload_statements.h"
 
-static int read_upload_id(kontor_conn *tx, uint64_t job_id, uint64_t *ret_upload_id, struct kontor_error *err)
+/* 0: the job is none of an upload. The upload plugin's own jobs (a report of rejects) are named like those of uploads,
+ * but have no upload_id. */
+static int find_upload(kontor_conn *tx, uint64_t job_id, const char *job_kind, uint64_t *ret_upload_id,
+		       struct kontor_error *err)
 {
+	*ret_upload_id = 0;
+	if (strncmp(job_kind, KONTOR_UPLOAD_JOB_PREFIX, sizeof(KONTOR_UPLOAD_JOB_PREFIX) - 1) != 0)
+		return 0;
 	kontor_body *params = NULL;
 	int rc = kontor_job_params_of(tx, job_id, &params, err);
 	if (rc == 0 && params)
@@ -32,13 +38,14 @@ static int check_failed(kontor_conn *tx, uint64_t upload_id, struct kontor_error
 	return rc > 0 ? 0 : rc;
 }
 
-int upload_restart(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
+int upload_restart(kontor_conn *tx, uint64_t job_id, const char *job_kind, struct kontor_error *err)
 {
 	uint64_t upload_id = 0;
 	int64_t piece = 0;
-	int rc = read_upload_id(tx, job_id, &upload_id, err);
-	if (rc == 0)
-		rc = check_failed(tx, upload_id, err);
+	int rc = find_upload(tx, job_id, job_kind, &upload_id, err);
+	if (rc || upload_id == 0)
+		return rc;
+	rc = check_failed(tx, upload_id, err);
 	if (rc)
 		return rc;
 	rc = kontor_db_query_int(tx, SQL_FIRST_PIECE, KONTOR_PARAMS(P_UINT(upload_id)), &piece, err);

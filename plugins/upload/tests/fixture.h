@@ -6,6 +6,7 @@
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@
 #include "kontor/approval.h"
 #include "kontor/plugin.h"
 #include "request.h"
+#include "retention.h"
 #include "test_database.h"
 #include "upload.h"
 
@@ -393,6 +395,25 @@ static inline struct answer send_file(const char *text)
 	return send_bytes(text, strlen(text), PIECE_LIMIT, 0);
 }
 
+#define MIXED_ROWS 25000 /* three batches */
+#define MIXED_BAD (MIXED_ROWS / 1000)
+#define MIXED_REPEATED (MIXED_ROWS / 1000)
+#define MIXED_GOOD (MIXED_ROWS - MIXED_BAD - MIXED_REPEATED)
+
+/* Of 1000 rows one is bad and one repeats the row before. To be freed. */
+static inline char *mixed_file(size_t *ret_size)
+{
+	const size_t capacity = MIXED_ROWS * 32;
+	char *text = malloc(capacity);
+	assert_non_null(text);
+	size_t size = (size_t)snprintf(text, capacity, "id,amount\n");
+	for (int i = 1; i <= MIXED_ROWS; i++)
+		size += (size_t)snprintf(text + size, capacity - size, i % 1000 ? "%d,3\n" : "%dx,3\n",
+					 i % 1000 == 500 ? i - 1 : i);
+	*ret_size = size;
+	return text;
+}
+
 /* ---- its job ----------------------------------------------------------------------------------------------------- */
 
 static void run_lane(const char *lane)
@@ -462,6 +483,36 @@ static inline int64_t verdict_rows(uint64_t upload_id, const char *verdict)
 	int64_t rows = kontor_get_int(kontor_get(verdicts, verdict), "rows", 0);
 	kontor_body_free(upload);
 	return rows;
+}
+
+/* ---- retention beside a transaction ------------------------------------------------------------------------------ */
+
+static inline void *take_turn_alone(void *arg)
+{
+	struct kontor_error e = KONTOR_ERROR_INIT;
+	kontor_conn *own = NULL;
+	(void)arg;
+	int rc = kontor_db_acquire(db, &own, &e);
+	if (!rc)
+		rc = retention_turn(&plugin_self, own, NULL, &e);
+	kontor_db_release(own);
+	return (void *)(intptr_t)rc;
+}
+
+/* Begins a turn in a thread, and returns once it waits for a row that tx has locked. */
+static inline pthread_t begin_turn_beside(kontor_conn *tx)
+{
+	pthread_t turn;
+	assert_int_equal(pthread_create(&turn, NULL, take_turn_alone, NULL), 0);
+	assert_true(test_database_wait_for_a_waiter(tx));
+	return turn;
+}
+
+static inline void end_turn(pthread_t turn)
+{
+	void *rc = NULL;
+	assert_int_equal(pthread_join(turn, &rc), 0);
+	assert_int_equal((intptr_t)rc, 0);
 }
 
 #endif

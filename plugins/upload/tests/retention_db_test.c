@@ -2,10 +2,7 @@
  *
  * What is deleted when, and who may see what holds accounts.
  */
-#include <pthread.h>
-
 #include "fixture.h"
-#include "retention.h"
 #include "statements.h"
 
 #define DAY INT64_C(86400000)
@@ -80,40 +77,25 @@ static void test_a_file_that_nobody_goes_on_sending_is_cancelled(void **state)
 	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_piece"), 0); /* of what is cancelled, nothing is kept */
 }
 
-static pthread_t turn_thread;
-
-static void *turn_of_its_own(void *arg)
-{
-	struct kontor_error e = KONTOR_ERROR_INIT;
-	kontor_conn *own = NULL;
-	(void)arg;
-	int rc = kontor_db_acquire(db, &own, &e);
-	if (!rc)
-		rc = retention_turn(&plugin_self, own, NULL, &e);
-	kontor_db_release(own);
-	return (void *)(intptr_t)rc;
-}
+static pthread_t turn;
 
 static int receive_beside_a_turn(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	int rc = kontor_db_exec(tx, SQL_COUNT_PIECE, KONTOR_PARAMS(P_UINT(1), P_UINT(*(uint64_t *)arg)), NULL, e);
-	assert_int_equal(pthread_create(&turn_thread, NULL, turn_of_its_own, NULL), 0);
-	assert_true(test_database_wait_for_a_waiter(tx));
+	turn = begin_turn_beside(tx);
 	return rc;
 }
 
 static void test_a_file_whose_next_piece_just_comes_is_not_cancelled(void **state)
 {
 	(void)state;
-	void *rc = NULL;
 	struct answer begun = begin_kind("billing-items", ITEMS, ITEMS_SIZE, 0);
 	send_pieces(begun.upload_id, ITEMS, 7, 7);
 	make_older(OLDER("created_ms"), 30);
 	make_older(OLDER("received_ms"), 30);
 	plugin_self.upload_abandon_days = 3;
 	ok(kontor_db_transaction(conn, receive_beside_a_turn, &begun.upload_id, &err));
-	pthread_join(turn_thread, &rc);
-	assert_int_equal((intptr_t)rc, 0);
+	end_turn(turn);
 	assert_state(begun.upload_id, "receiving");
 }
 

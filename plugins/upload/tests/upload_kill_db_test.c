@@ -7,7 +7,6 @@
 
 #include "fixture.h"
 
-#define ROWS 25000
 #define KILLS 25
 #define LONGEST_MS 600
 
@@ -70,33 +69,20 @@ static void run_with_kills(uint64_t job_id)
 	run_to_the_end(job_id);
 }
 
-static char *make_file(size_t *ret_size)
-{
-	const size_t capacity = ROWS * 32;
-	char *text = malloc(capacity);
-	assert_non_null(text);
-	size_t size = (size_t)snprintf(text, capacity, "id,amount\n");
-	for (int i = 1; i <= ROWS; i++) /* of 1000 rows one is bad and one repeats the row before */
-		size += (size_t)snprintf(text + size, capacity - size, i % 1000 ? "%d,3\n" : "%dx,3\n",
-					 i % 1000 == 500 ? i - 1 : i);
-	*ret_size = size;
-	return text;
-}
-
 static void test_a_killed_import_ends_as_an_undisturbed_one(void **state)
 {
 	(void)state;
 	size_t size;
-	char *text = make_file(&size);
+	char *text = mixed_file(&size);
 	struct answer sent = send_bytes(text, size, PIECE_LIMIT, 0);
 	run_with_kills(sent.job_id);
 	assert_state(sent.upload_id, "accepted");
-	assert_int_equal(verdict_rows(sent.upload_id, "bad_row"), ROWS / 1000);
-	assert_int_equal(verdict_rows(sent.upload_id, "duplicate_in_file"), ROWS / 1000);
-	assert_int_equal(verdict_rows(sent.upload_id, "ok"), ROWS - 2 * ROWS / 1000);
-	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item WHERE accepted = 1"), ROWS - 2 * ROWS / 1000);
-	assert_int_equal(query_int("SELECT SUM(row_count) FROM upload_total"), ROWS);
-	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_reject"), 2 * ROWS / 1000);
+	assert_int_equal(verdict_rows(sent.upload_id, "bad_row"), MIXED_BAD);
+	assert_int_equal(verdict_rows(sent.upload_id, "duplicate_in_file"), MIXED_REPEATED);
+	assert_int_equal(verdict_rows(sent.upload_id, "ok"), MIXED_GOOD);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item WHERE accepted = 1"), MIXED_GOOD);
+	assert_int_equal(query_int("SELECT SUM(row_count) FROM upload_total"), MIXED_ROWS);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_reject"), MIXED_BAD + MIXED_REPEATED);
 	free(text);
 }
 
@@ -109,7 +95,7 @@ static void test_a_cancel_that_is_killed_still_leaves_no_row(void **state)
 {
 	(void)state;
 	size_t size;
-	char *text = make_file(&size);
+	char *text = mixed_file(&size);
 	struct answer sent = send_bytes(text, size, PIECE_LIMIT, 0);
 	pid_t child = fork();
 	assert_true(child >= 0);

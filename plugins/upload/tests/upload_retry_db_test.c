@@ -2,36 +2,16 @@
  *
  * A dead upload is tried again from the bytes that were kept; whoever still works on its first life changes nothing.
  */
-#include <pthread.h>
-
 #include <zstd.h>
 
 #include "fixture.h"
-#include "retention.h"
 
-#define ROWS 25000 /* three batches */
-#define BAD_ROWS (ROWS / 1000)
-#define REPEATED_ROWS (ROWS / 1000)
-#define GOOD_ROWS (ROWS - BAD_ROWS - REPEATED_ROWS)
 #define DAY INT64_C(86400000)
-
-static char *make_file(size_t *ret_size)
-{
-	const size_t capacity = ROWS * 32;
-	char *text = malloc(capacity);
-	assert_non_null(text);
-	size_t size = (size_t)snprintf(text, capacity, "id,amount\n");
-	for (int i = 1; i <= ROWS; i++) /* of 1000 rows one is bad and one repeats the row before */
-		size += (size_t)snprintf(text + size, capacity - size, i % 1000 ? "%d,3\n" : "%dx,3\n",
-					 i % 1000 == 500 ? i - 1 : i);
-	*ret_size = size;
-	return text;
-}
 
 static struct answer send_rows(unsigned flags)
 {
 	size_t size;
-	char *text = make_file(&size);
+	char *text = mixed_file(&size);
 	struct answer sent = send_bytes(text, size, 100000, flags);
 	free(text);
 	return sent;
@@ -40,7 +20,7 @@ static struct answer send_rows(unsigned flags)
 static struct answer send_packed_rows(void)
 {
 	size_t size, bound;
-	char *text = make_file(&size);
+	char *text = mixed_file(&size);
 	bound = ZSTD_compressBound(size);
 	char *packed = malloc(bound);
 	assert_non_null(packed);
@@ -102,14 +82,14 @@ static void assert_nothing_but_bytes(uint64_t upload_id)
 static void assert_accepted_whole(uint64_t upload_id)
 {
 	assert_state(upload_id, "accepted");
-	assert_int_equal(verdict_rows(upload_id, "ok"), GOOD_ROWS);
-	assert_int_equal(verdict_rows(upload_id, "bad_row"), BAD_ROWS);
-	assert_int_equal(verdict_rows(upload_id, "duplicate_in_file"), REPEATED_ROWS);
-	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item WHERE accepted = 1"), GOOD_ROWS);
-	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), GOOD_ROWS);
-	assert_int_equal(query_int("SELECT SUM(row_count) FROM upload_total"), ROWS);
-	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_reject"), BAD_ROWS + REPEATED_ROWS);
-	assert_int_equal(query_int("SELECT done FROM job"), ROWS);
+	assert_int_equal(verdict_rows(upload_id, "ok"), MIXED_GOOD);
+	assert_int_equal(verdict_rows(upload_id, "bad_row"), MIXED_BAD);
+	assert_int_equal(verdict_rows(upload_id, "duplicate_in_file"), MIXED_REPEATED);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item WHERE accepted = 1"), MIXED_GOOD);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), MIXED_GOOD);
+	assert_int_equal(query_int("SELECT SUM(row_count) FROM upload_total"), MIXED_ROWS);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM upload_reject"), MIXED_BAD + MIXED_REPEATED);
+	assert_int_equal(query_int("SELECT done FROM job"), MIXED_ROWS);
 }
 
 static void die_twice_and_live(struct answer sent)
@@ -152,7 +132,7 @@ static void test_a_dead_dry_run_is_tried_again(void **state)
 	test_kind.failures = 0;
 	run_to_the_end(sent.job_id);
 	assert_state(sent.upload_id, "dry_run");
-	assert_int_equal(verdict_rows(sent.upload_id, "ok"), GOOD_ROWS);
+	assert_int_equal(verdict_rows(sent.upload_id, "ok"), MIXED_GOOD);
 	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item"), 0);
 }
 
@@ -274,41 +254,42 @@ static void test_once_its_bytes_are_deleted_a_retry_is_refused_at_once(void **st
 	assert_int_equal(query_int("SELECT COUNT(*) FROM job WHERE state = 'dead'"), 1);
 }
 
-static pthread_t turn_thread;
-
-static void *turn_of_its_own(void *arg)
-{
-	struct kontor_error e = KONTOR_ERROR_INIT;
-	kontor_conn *own = NULL;
-	(void)arg;
-	int rc = kontor_db_acquire(db, &own, &e);
-	if (!rc)
-		rc = retention_turn(&plugin_self, own, NULL, &e);
-	kontor_db_release(own);
-	return (void *)(intptr_t)rc;
-}
+static pthread_t turn;
 
 static int retry_beside_a_turn(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
 	int rc = kontor_job_retry(tx, *(uint64_t *)arg, e);
-	assert_int_equal(pthread_create(&turn_thread, NULL, turn_of_its_own, NULL), 0);
-	assert_true(test_database_wait_for_a_waiter(tx));
+	turn = begin_turn_beside(tx);
 	return rc;
 }
 
 static void test_bytes_are_not_deleted_under_an_upload_that_is_just_tried_again(void **state)
 {
 	(void)state;
-	void *rc = NULL;
 	struct answer sent = die();
 	end_days_ago(7);
 	ok(kontor_db_transaction(conn, retry_beside_a_turn, &sent.job_id, &err));
-	pthread_join(turn_thread, &rc);
-	assert_int_equal((intptr_t)rc, 0);
+	end_turn(turn);
 	run_until(sent.job_id, "done");
 	assert_accepted_whole(sent.upload_id);
 	assert_true(query_int("SELECT COUNT(*) FROM upload_piece") > 0);
 	assert_int_equal(query_int("SELECT bytes_kept FROM upload"), 1);
+}
+
+/* ---- jobs of the plugin itself ------------------------------------------------------------------------------------ */
+
+static void test_a_failed_report_of_rejects_is_tried_again(void **state)
+{
+	(void)state;
+	struct kontor_job_info info;
+	kontor_writer *args = arguments();
+	kontor_put_string(args, "region", "SG");
+	kontor_put_string(args, "window", "2026-W45");
+	uint64_t job_id = answer_of(call("report_rejects", args)).job_id;
+	execute("UPDATE job SET state = 'failed', stage = 'undo', finished_ms = 1");
+	ok(kontor_db_transaction(conn, tx_retry, &job_id, &err));
+	ok(kontor_job_get(conn, job_id, &info, &err));
+	assert_string_equal(info.state, "queued");
 }
 
 int main(void)
@@ -322,6 +303,7 @@ int main(void)
 		cmocka_unit_test_setup(test_what_was_approved_before_is_asked_for_again, reset),
 		cmocka_unit_test_setup(test_once_its_bytes_are_deleted_a_retry_is_refused_at_once, reset),
 		cmocka_unit_test_setup(test_bytes_are_not_deleted_under_an_upload_that_is_just_tried_again, reset),
+		cmocka_unit_test_setup(test_a_failed_report_of_rejects_is_tried_again, reset),
 	};
 	return cmocka_run_group_tests(tests, start, stop);
 }

@@ -133,9 +133,11 @@ struct kontor_upload_kind {
 int kontor_upload_find_active(kontor_conn *conn, const char *kind, const char *region, int64_t until_ms,
 			      uint64_t *ret_upload_id, struct kontor_error *err);
 
-/* The job that runs uploads of a kind is named "upload." + kind and runs in lane "upload"; that of a file of at most
- * KONTOR_UPLOAD_SMALL bytes runs in lane "interactive", and moves to "upload" when the file unpacks to more. The host
- * registers it in both for each upload kind of its plugins; `context` is made from the plugin's self and its kind. */
+/* The job that runs uploads of a kind is named KONTOR_UPLOAD_JOB_PREFIX + kind and runs in lane "upload"; that of a
+ * file of at most KONTOR_UPLOAD_SMALL bytes runs in lane "interactive", and moves to "upload" when the file unpacks to
+ * more. The host registers it in both for each upload kind of its plugins; `context` is made from the plugin's self and
+ * its kind. */
+#define KONTOR_UPLOAD_JOB_PREFIX "upload."
 #define KONTOR_UPLOAD_SMALL (UINT64_C(1) << 20)
 struct kontor_upload_context {
 	void *self;

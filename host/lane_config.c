@@ -9,8 +9,8 @@
 #include "kontor/job.h"
 #include "unit_config.h"
 
-#define SPARE_SESSIONS                                                                                                 \
-	1 /* beside one for each thread: for looking whether a step was cancelled in the middle of a read */
+/* Beside one for each thread: for looking whether a step was cancelled in the middle of a read. */
+#define SPARE_SESSIONS 1
 
 #define LANE(member) offsetof(struct lane_entry, member)
 const char *const lane_names[LANES] = {KONTOR_LANE_INTERACTIVE, KONTOR_LANE_UPLOAD, KONTOR_LANE_SETTLE,

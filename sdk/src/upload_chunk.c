@@ -8,7 +8,6 @@
 #include "job_work.h"
 #include "upload_batch.h"
 #include "upload_helper.h"
-#include "upload_row.h"
 #include "upload_statements.h"
 #include "upload_totals.h"
 
@@ -135,23 +134,22 @@ static int judge_and_store(kontor_conn *tx, void *arg, struct kontor_error *err)
 
 /* ---- batch by batch ---- */
 
-/* BUSY from apply() means that a row has to wait, perhaps for another upload's approval: the job waits and comes back.
- */
-static int store_last(struct chunk_work *work, struct kontor_error *err)
+/* The batch `now`. BUSY from apply() means that a row has to wait, perhaps for another upload's approval: the job waits
+ * and comes back. */
+static int store_now(struct chunk_work *work, struct kontor_error *err)
 {
 	return kontor_db_transaction(kontor_job_db(work->job), judge_and_store, work, err);
 }
 
 static int store_and_read_ahead(struct chunk_work *work, struct kontor_error *err)
 {
-	kontor_conn *conn = kontor_job_db(work->job);
-	int rc = upload_batch_load(work->ahead, conn, &work->entries->ptr[work->entry + 1], err);
+	int rc = upload_batch_load(work->ahead, kontor_job_db(work->job), &work->entries->ptr[work->entry + 1], err);
 	if (rc)
 		return rc;
 	bool beside = upload_batch_is_loaded(work->ahead);
 	if (beside)
 		upload_helper_give(work->helper, upload_batch_read, work->ahead);
-	rc = kontor_db_transaction(conn, judge_and_store, work, err);
+	rc = store_now(work, err);
 	struct kontor_error why = KONTOR_ERROR_INIT;
 	int read = beside ? upload_helper_take(work->helper, &why) : 0;
 	if (rc == 0 && !beside)
@@ -175,7 +173,7 @@ static int store_batches(struct chunk_work *work, struct kontor_error *err)
 		if (kontor_job_stopping(work->job))
 			return KONTOR_JOB_STOPPED;
 	}
-	return rc ? rc : store_last(work, err);
+	return rc ? rc : store_now(work, err);
 }
 
 int upload_chunk(void *self, kontor_job *job, kontor_chunk *chunk, struct kontor_error *err)

@@ -126,7 +126,7 @@ static int store(kontor_conn *tx, const struct kontor_upload *upload, const stru
 		 struct kontor_error *err)
 {
 	kontor_bulk *bulk = kontor_bulk_new("sususssssssssui");
-	int code = bulk ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a chunk of payees");
+	int code = bulk ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a batch of payees");
 	for (size_t i = 0; !code && i < len; i++)
 		if (candidates[i].row->verdict != KONTOR_VERDICT_UNCHANGED)
 			code = add_version(bulk, upload, &candidates[i], err);
@@ -146,7 +146,7 @@ static int apply(void *self, kontor_conn *tx, const struct kontor_upload *upload
 	struct candidate *candidates = collect(rows, rows_len, &len);
 	int code = 0;
 	if (!candidates)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a chunk of payees");
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a batch of payees");
 	for (size_t i = 0; !code && i < len; i += SQL_LIST_SIZE)
 		code = look_up(tx, upload->region->code, candidates + i,
 			       len - i < SQL_LIST_SIZE ? len - i : SQL_LIST_SIZE, err);

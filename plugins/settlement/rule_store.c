@@ -125,13 +125,13 @@ static int add_version(kontor_bulk *bulk, const struct rule_source *source, cons
 			       err);
 }
 
-/* What is unchanged is kept, too, until the upload is accepted: a line of another chunk or another upload may overrule
+/* What is unchanged is kept, too, until the upload is accepted: a line of another batch or another upload may overrule
  * what is in force now. A command has its region's revision locked already: nothing can. */
 static int insert(kontor_conn *tx, const struct rule_source *source, const struct candidate *candidates, size_t len,
 		  uint64_t judged_at, struct kontor_error *err)
 {
 	kontor_bulk *bulk = kontor_bulk_new(ADD_RULE_COLUMNS);
-	int rc = bulk ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a chunk of shop rules");
+	int rc = bulk ? 0 : kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a batch of shop rules");
 	uint64_t version = 0;
 	for (size_t i = 0; i < len && !rc; i++) {
 		bool first = i == 0 || rule_compare_key(candidates[i - 1].change->rule, candidates[i].change->rule);

@@ -21,7 +21,7 @@ int shop_rules_apply(void *self, kontor_conn *tx, const struct kontor_upload *up
 	(void)self;
 	struct rule_change *changes = calloc(rows_len + 1, sizeof(*changes));
 	if (!changes)
-		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a chunk of shop rules");
+		return kontor_fail(err, KONTOR_E_INTERNAL, "out of memory for a batch of shop rules");
 	size_t len = 0;
 	for (size_t i = 0; i < rows_len; i++)
 		if (rows[i].verdict == KONTOR_VERDICT_OK)

@@ -132,7 +132,7 @@ static int insert_items(struct settlement *self, kontor_conn *tx, const struct i
 	return rc;
 }
 
-/* One row of item_batch per window. Last, because the chunks of one upload share these rows. items: by window. */
+/* One row of item_batch per window. Last, because the batches of one upload share these rows. items: by window. */
 static int count_items(kontor_conn *tx, const struct item_batch *batch, uint64_t source, struct item *const *items,
 		       size_t len, struct kontor_error *err)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Storing items: from an upload's chunk or from a service, always through the fence of close.
+ * Storing items: from an upload's batch or from a service, always through the fence of close.
  */
 #ifndef SETTLEMENT_STORE_H
 #define SETTLEMENT_STORE_H

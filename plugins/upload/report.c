@@ -219,7 +219,7 @@ static int check_accounts(kontor_request *request, const kontor_rows *rows)
 }
 
 /* The file's own columns, as its header names them: rejects are lines of that file. And how far it is judged: while its
- * job runs, these are the rejects of the chunks that are done. */
+ * job runs, these are the rejects of the batches that are stored. */
 static int put_header(kontor_request *request, uint64_t upload_id)
 {
 	struct kontor_error *err = kontor_request_error(request);

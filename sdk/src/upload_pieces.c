@@ -76,7 +76,7 @@ static int unpack_piece(uint64_t upload_id, const struct kontor_upload_piece *pi
 	if (before >= size)
 		return kontor_fail(err, KONTOR_E_STORAGE, "upload %llu: the piece with byte %llu is missing",
 				   (unsigned long long)upload_id, (unsigned long long)offset);
-	if (before > 0) /* only the first piece of a chunk begins before it */
+	if (before > 0) /* only the first piece of a batch begins before it */
 		memmove(out, out + before, size - before);
 	*ret_size = size - before;
 	return 0;

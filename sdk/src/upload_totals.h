@@ -24,7 +24,7 @@ struct upload_totals {
 
 /* TOO_BIG when a sum leaves int64: nothing may be accepted that cannot be added up. */
 int upload_totals_add(struct upload_totals *totals, const struct upload_total *more, struct kontor_error *err);
-/* Of all chunks, in order of verdict and currency. */
+/* Of all batches, in order of verdict and currency. */
 int upload_totals_load(kontor_conn *conn, uint64_t upload_id, struct upload_totals *ret_totals,
 		       struct kontor_error *err);
 struct upload_totals_place {

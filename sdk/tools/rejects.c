@@ -99,7 +99,7 @@ static bool is_array(const msgpack_object *object)
 	return object && object->type == MSGPACK_OBJECT_ARRAY;
 }
 
-/* While the job runs, chunks that are not judged yet may have more. */
+/* While the job runs, rows that are not judged yet may be rejected, too. */
 static void say_how_far(const msgpack_object *page)
 {
 	char state[24];

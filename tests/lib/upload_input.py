@@ -52,7 +52,7 @@ def billing_items(path, rows, seed, with_ids=0.25, faults=True, shops=20_000):
                 row = f"{shop},P-{n},{kind},{minor // 100}.{minor % 100:02d},SGD,2025-03-04T05:06:07Z,{own_id},\n"
                 fault("late")
             elif draw() < 0.0005 or not earlier:
-                earlier = row                                       # repeated later, mostly in another chunk
+                earlier = row                                       # repeated later, mostly in another batch
             out.write(row)
     return expected
 

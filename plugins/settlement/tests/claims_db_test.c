@@ -50,18 +50,18 @@ static int begin(void **state)
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		sql_run(tables[i]);
 	arena = kontor_arena_new(0);
-	struct chunk *items = chunk_new(100), *others = chunk_new(101);
-	chunk_add(items, SHOP, "a", "10.00", AT, 1);
-	chunk_add(items, SHOP, "b", "20.00", AT, 2);
-	chunk_add(items, SHOP, "c", "30.00", AT, 3);
-	chunk_add(items, SHOP, "d", "40.00", AT, 4);
-	chunk_add(items, SHOP + 1, "e", "50.00", AT, 9);
-	chunk_add(others, SHOP, "f", "60.00", AT, 5);
-	check(chunk_apply(items));
-	check(chunk_apply(others));
-	chunk_accept(items);
-	chunk_free(items);
-	chunk_free(others);
+	struct batch *items = batch_new(100), *others = batch_new(101);
+	batch_add(items, SHOP, "a", "10.00", AT, 1);
+	batch_add(items, SHOP, "b", "20.00", AT, 2);
+	batch_add(items, SHOP, "c", "30.00", AT, 3);
+	batch_add(items, SHOP, "d", "40.00", AT, 4);
+	batch_add(items, SHOP + 1, "e", "50.00", AT, 9);
+	batch_add(others, SHOP, "f", "60.00", AT, 5);
+	check(batch_apply(items));
+	check(batch_apply(others));
+	batch_accept(items);
+	batch_free(items);
+	batch_free(others);
 	return 0;
 }
 

@@ -178,12 +178,12 @@ static void assert_added(const char *order, const char *at, const char *window, 
 static void test_a_close_freezes_the_totals_and_takes_empty_older_windows_along(void **state)
 {
 	(void)state;
-	struct chunk *chunk = chunk_new(11);
-	chunk_add(chunk, 1, "A", "12.50", IN_W45, 0);
-	chunk_add(chunk, 2, "B", "-2.00", IN_W45, 0);
-	check(chunk_apply(chunk));
-	chunk_accept(chunk);
-	chunk_free(chunk);
+	struct batch *batch = batch_new(11);
+	batch_add(batch, 1, "A", "12.50", IN_W45, 0);
+	batch_add(batch, 2, "B", "-2.00", IN_W45, 0);
+	check(batch_apply(batch));
+	batch_accept(batch);
+	batch_free(batch);
 	close_window("2026-W45");
 	assert_int_equal(sql_int("SELECT items FROM `window` WHERE window_no = 202645 AND state = 'closed'"), 2);
 	assert_int_equal(sql_int("SELECT amount_minor FROM window_total WHERE window_no = 202645 AND currency = 'SGD'"),
@@ -246,9 +246,9 @@ static void test_without_a_window_the_oldest_ended_one_with_items_is_closed(void
 static void test_an_unaccepted_upload_is_named_and_can_be_waited_for(void **state)
 {
 	(void)state;
-	struct chunk *chunk = chunk_new(1234567);
-	chunk_add(chunk, 1, "A", "12.50", IN_W45, 0);
-	check(chunk_apply(chunk));
+	struct batch *batch = batch_new(1234567);
+	batch_add(batch, 1, "A", "12.50", IN_W45, 0);
+	check(batch_apply(batch));
 	assert_refused("2026-W45", 0, KONTOR_E_BUSY, "upload 1234567");
 	assert_int_equal(err.retry_after_ms, 60000);
 	uint64_t job_id = start_close("2026-W45", WAIT);
@@ -256,18 +256,18 @@ static void test_an_unaccepted_upload_is_named_and_can_be_waited_for(void **stat
 	assert_non_null(strstr(info.error, "upload 1234567"));
 	assert_added("B", IN_W45, "2026-W45", "ok"); /* it is still open */
 	assert_true(start_close("2026-W45", 0) == job_id);
-	chunk_accept(chunk);
+	batch_accept(batch);
 	assert_string_equal(run_until(job_id, NULL).state, "done");
 	assert_int_equal(sql_int("SELECT items FROM `window` WHERE window_no = 202645"), 2);
-	chunk_free(chunk);
+	batch_free(batch);
 }
 
 static void test_a_cancelled_close_opens_the_window_again(void **state)
 {
 	(void)state;
-	struct chunk *chunk = chunk_new(11);
-	chunk_add(chunk, 1, "A", "12.50", IN_W45, 0);
-	check(chunk_apply(chunk));
+	struct batch *batch = batch_new(11);
+	batch_add(batch, 1, "A", "12.50", IN_W45, 0);
+	check(batch_apply(batch));
 	uint64_t job_id = start_close("2026-W45", WAIT);
 	run_until(job_id, "waiting");
 	kontor_conn *conn;
@@ -277,19 +277,19 @@ static void test_a_cancelled_close_opens_the_window_again(void **state)
 	assert_string_equal(run_until(job_id, NULL).state, "cancelled");
 	assert_int_equal(sql_int("SELECT COUNT(*) FROM `window` WHERE state <> 'open'"), 0);
 	assert_added("B", IN_W45, "2026-W45", "ok");
-	chunk_free(chunk);
+	batch_free(batch);
 }
 
 /* ---- the fence, with a transaction that is open on another session ---- */
 
 static struct slow_insert {
-	struct chunk *chunk;
+	struct batch *batch;
 	atomic_bool inserted, may_commit;
 } slow;
 
 static int insert_slowly(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
-	int rc = chunk_apply_tx(tx, arg, e);
+	int rc = batch_apply_tx(tx, arg, e);
 	if (rc)
 		return rc; /* it begins again once its writer is registered */
 	slow.inserted = true;
@@ -318,13 +318,13 @@ static void *run_lane(void *arg)
 	return NULL;
 }
 
-/* An upload's chunk that began before the close and commits after it began. */
-static struct kontor_job_info close_over_a_running_insert(struct chunk *chunk, unsigned flags, const char *until)
+/* An upload's batch that began before the close and commits after it began. */
+static struct kontor_job_info close_over_a_running_insert(struct batch *batch, unsigned flags, const char *until)
 {
 	pthread_t insert, runner;
 	struct lane lane = {0, until};
 	slow.inserted = slow.may_commit = false;
-	pthread_create(&insert, NULL, run_slow_insert, chunk);
+	pthread_create(&insert, NULL, run_slow_insert, batch);
 	while (!slow.inserted)
 		usleep(1000);
 	lane.job_id = start_close("2026-W45", flags);
@@ -343,49 +343,49 @@ static struct kontor_job_info close_over_a_running_insert(struct chunk *chunk, u
 static void test_a_close_waits_for_running_inserts_and_refuses_what_they_left_unaccepted(void **state)
 {
 	(void)state;
-	struct chunk *chunk = chunk_new(11);
-	chunk_add(chunk, 1, "A", "12.50", IN_W45, 900);
-	struct kontor_job_info info = close_over_a_running_insert(chunk, 0, NULL);
+	struct batch *batch = batch_new(11);
+	batch_add(batch, 1, "A", "12.50", IN_W45, 900);
+	struct kontor_job_info info = close_over_a_running_insert(batch, 0, NULL);
 	assert_string_equal(info.state, "failed");
 	assert_int_equal(info.error_code, KONTOR_E_BUSY);
 	assert_non_null(strstr(info.error, "upload 11"));
 	assert_int_equal(sql_int("SELECT window_no FROM billing_item"), 202645);
 	assert_int_equal(sql_int("SELECT COUNT(*) FROM `window` WHERE state <> 'open'"), 0);
 	assert_added("B", IN_W45, "2026-W45", "ok"); /* open again, for this thread's writer too */
-	chunk_accept(chunk);
+	batch_accept(batch);
 	close_window("2026-W45");
 	assert_int_equal(sql_int("SELECT items FROM `window` WHERE window_no = 202645"), 2);
-	chunk_free(chunk);
+	batch_free(batch);
 }
 
 static void test_a_waiting_close_keeps_the_window_open_for_the_upload_that_slipped_in(void **state)
 {
 	(void)state;
-	struct chunk *chunk = chunk_new(11);
-	chunk_add(chunk, 1, "A", "12.50", IN_W45, 900);
-	struct kontor_job_info info = close_over_a_running_insert(chunk, WAIT, "waiting");
+	struct batch *batch = batch_new(11);
+	batch_add(batch, 1, "A", "12.50", IN_W45, 900);
+	struct kontor_job_info info = close_over_a_running_insert(batch, WAIT, "waiting");
 	assert_non_null(strstr(info.error, "upload 11"));
 	assert_int_equal(sql_int("SELECT COUNT(*) FROM `window` WHERE state <> 'open'"), 0);
-	chunk->len = 0; /* its next chunk, not late */
-	chunk_add(chunk, 1, "B", "12.50", IN_W45, 901);
-	check(chunk_apply(chunk));
-	assert_int_equal(chunk_count(chunk, KONTOR_VERDICT_OK), 1);
-	chunk_accept(chunk);
+	batch->len = 0; /* its next batch, not late */
+	batch_add(batch, 1, "B", "12.50", IN_W45, 901);
+	check(batch_apply(batch));
+	assert_int_equal(batch_count(batch, KONTOR_VERDICT_OK), 1);
+	batch_accept(batch);
 	assert_string_equal(run_until(info.job_id, NULL).state, "done");
 	assert_int_equal(sql_int("SELECT items FROM `window` WHERE window_no = 202645 AND state = 'closed'"), 2);
-	chunk_free(chunk);
+	batch_free(batch);
 }
 
 static void test_a_close_counts_what_a_service_committed_while_it_began(void **state)
 {
 	(void)state;
-	struct chunk *chunk = chunk_new(0); /* source 0: counts at once, as through settlement.add_items */
-	chunk_add(chunk, 1, "A", "12.50", IN_W45, 900);
-	struct kontor_job_info info = close_over_a_running_insert(chunk, 0, NULL);
+	struct batch *batch = batch_new(0); /* source 0: counts at once, as through settlement.add_items */
+	batch_add(batch, 1, "A", "12.50", IN_W45, 900);
+	struct kontor_job_info info = close_over_a_running_insert(batch, 0, NULL);
 	assert_string_equal(info.state, "done");
 	assert_int_equal(sql_int("SELECT items FROM `window` WHERE window_no = 202645"), 1);
 	assert_int_equal(sql_int("SELECT amount_minor FROM window_total WHERE window_no = 202645"), 1250);
-	chunk_free(chunk);
+	batch_free(batch);
 }
 
 /* ---- many writers while windows close ---- */

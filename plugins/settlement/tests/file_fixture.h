@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An uploaded file of one chunk, for tests of the settlement plugin's upload kinds.
+ * An uploaded file of one batch, for tests of the settlement plugin's upload kinds.
  */
 #ifndef SETTLEMENT_FILE_FIXTURE_H
 #define SETTLEMENT_FILE_FIXTURE_H

@@ -151,91 +151,91 @@ UNUSED static void sql_run(const char *sql)
 	kontor_db_release(conn);
 }
 
-/* ---- an upload's chunk ---- */
+/* ---- a batch of an upload of billing items ---- */
 
-#define CHUNK_LIMIT 2000
+#define BATCH_LIMIT 2000
 
-struct chunk {
+struct batch {
 	struct kontor_upload upload;
-	struct kontor_row rows[CHUNK_LIMIT];
+	struct kontor_row rows[BATCH_LIMIT];
 	size_t len;
 	kontor_arena *arena;
 };
 
-UNUSED static struct chunk *chunk_new(uint64_t upload_id)
+UNUSED static struct batch *batch_new(uint64_t upload_id)
 {
-	struct chunk *chunk = calloc(1, sizeof(*chunk));
-	chunk->upload = (struct kontor_upload){.upload_id = upload_id,
+	struct batch *batch = calloc(1, sizeof(*batch));
+	batch->upload = (struct kontor_upload){.upload_id = upload_id,
 					       .kind = "billing-items",
 					       .region = &test_region,
 					       .user = "alice",
 					       .checked_ms = kontor_now_ms()};
-	chunk->arena = kontor_arena_new(0);
-	return chunk;
+	batch->arena = kontor_arena_new(0);
+	return batch;
 }
 
-UNUSED static void chunk_free(struct chunk *chunk)
+UNUSED static void batch_free(struct batch *batch)
 {
-	kontor_arena_free(chunk->arena);
-	free(chunk);
+	kontor_arena_free(batch->arena);
+	free(batch);
 }
 
 /* id 0: none. */
-UNUSED static struct kontor_row *chunk_add(struct chunk *chunk, uint64_t shop, const char *order, const char *amount,
+UNUSED static struct kontor_row *batch_add(struct batch *batch, uint64_t shop, const char *order, const char *amount,
 					   const char *at, uint64_t id)
 {
-	struct kontor_row *row = &chunk->rows[chunk->len++];
-	row->line = chunk->len + 1;
-	row->fields[ITEM_SHOP] = kontor_text_of(kontor_arena_format(chunk->arena, "%" PRIu64, shop));
-	row->fields[ITEM_ORDER] = kontor_text_of(kontor_arena_format(chunk->arena, "%s", order));
+	struct kontor_row *row = &batch->rows[batch->len++];
+	row->line = batch->len + 1;
+	row->fields[ITEM_SHOP] = kontor_text_of(kontor_arena_format(batch->arena, "%" PRIu64, shop));
+	row->fields[ITEM_ORDER] = kontor_text_of(kontor_arena_format(batch->arena, "%s", order));
 	row->fields[ITEM_TYPE] = KONTOR_TEXT("order");
 	row->fields[ITEM_AMOUNT] = kontor_text_of(amount);
 	row->fields[ITEM_CURRENCY] = KONTOR_TEXT("SGD");
 	row->fields[ITEM_OCCURRED] = kontor_text_of(at);
-	row->fields[ITEM_ID] = kontor_text_of(id ? kontor_arena_format(chunk->arena, "%" PRIu64, id) : "");
+	row->fields[ITEM_ID] = kontor_text_of(id ? kontor_arena_format(batch->arena, "%" PRIu64, id) : "");
 	struct kontor_identity identity;
-	check(upload_kinds[KIND_BILLING_ITEMS].identify(&self, &chunk->upload, row, chunk->arena, &identity, &err));
+	check(upload_kinds[KIND_BILLING_ITEMS].identify(&self, &batch->upload, row, batch->arena, &identity, &err));
 	return row;
 }
 
-static int chunk_apply_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
+static int batch_apply_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
-	struct chunk *chunk = arg;
-	for (size_t i = 0; i < chunk->len; i++)
-		if (chunk->rows[i].parsed)
-			chunk->rows[i].verdict = KONTOR_VERDICT_OK;
-	return upload_kinds[KIND_BILLING_ITEMS].apply(&self, tx, &chunk->upload, chunk->rows, chunk->len, e);
+	struct batch *batch = arg;
+	for (size_t i = 0; i < batch->len; i++)
+		if (batch->rows[i].parsed)
+			batch->rows[i].verdict = KONTOR_VERDICT_OK;
+	return upload_kinds[KIND_BILLING_ITEMS].apply(&self, tx, &batch->upload, batch->rows, batch->len, e);
 }
 
-UNUSED static int chunk_apply(struct chunk *chunk)
+UNUSED static int batch_apply(struct batch *batch)
 {
-	return kontor_db_transact(db, chunk_apply_tx, chunk, &err);
+	return kontor_db_transact(db, batch_apply_tx, batch, &err);
 }
 
-static int chunk_accept_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
+static int batch_accept_tx(kontor_conn *tx, void *arg, struct kontor_error *e)
 {
-	struct chunk *chunk = arg;
-	return upload_kinds[KIND_BILLING_ITEMS].accept(&self, tx, &chunk->upload, e);
+	struct batch *batch = arg;
+	return upload_kinds[KIND_BILLING_ITEMS].accept(&self, tx, &batch->upload, e);
 }
 
-UNUSED static void chunk_accept(struct chunk *chunk)
+UNUSED static void batch_accept(struct batch *batch)
 {
-	check(kontor_db_transact(db, chunk_accept_tx, chunk, &err));
+	check(kontor_db_transact(db, batch_accept_tx, batch, &err));
 }
 
-UNUSED static void chunk_undo(struct chunk *chunk)
+UNUSED static void batch_undo(struct batch *batch)
 {
 	kontor_conn *conn;
 	check(kontor_db_acquire(db, &conn, &err));
-	check(upload_kinds[KIND_BILLING_ITEMS].undo(&self, conn, &chunk->upload, &err));
+	check(upload_kinds[KIND_BILLING_ITEMS].undo(&self, conn, &batch->upload, &err));
 	kontor_db_release(conn);
 }
 
-UNUSED static size_t chunk_count(const struct chunk *chunk, enum kontor_verdict verdict)
+UNUSED static size_t batch_count(const struct batch *batch, enum kontor_verdict verdict)
 {
 	size_t count = 0;
-	for (size_t i = 0; i < chunk->len; i++)
-		count += chunk->rows[i].verdict == verdict;
+	for (size_t i = 0; i < batch->len; i++)
+		count += batch->rows[i].verdict == verdict;
 	return count;
 }
 

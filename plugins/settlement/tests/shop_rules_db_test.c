@@ -206,7 +206,7 @@ static void test_a_line_that_repeats_what_is_stored_overrules_the_lines_above_it
 }
 
 /* Chunks of a file are judged apart, in any order. */
-static void test_a_line_that_repeats_what_is_stored_overrules_lines_of_other_chunks(void **state)
+static void test_a_line_that_repeats_what_is_stored_overrules_lines_of_other_batches(void **state)
 {
 	(void)state;
 	import(1, "7,hold,no,,,");
@@ -328,7 +328,7 @@ int main(void)
 		TEST(test_what_a_later_version_overlaid_is_no_longer_unchanged),
 		TEST(test_in_one_file_the_line_further_down_decides),
 		TEST(test_a_line_that_repeats_what_is_stored_overrules_the_lines_above_it),
-		TEST(test_a_line_that_repeats_what_is_stored_overrules_lines_of_other_chunks),
+		TEST(test_a_line_that_repeats_what_is_stored_overrules_lines_of_other_batches),
 		TEST(test_what_is_accepted_in_between_is_overruled_by_a_line_that_was_unchanged),
 		TEST(test_a_rule_of_one_currency_goes_before_one_of_all),
 		TEST(test_an_upload_that_is_undone_leaves_nothing),

@@ -2,13 +2,13 @@
  *
  * Durable jobs. A job is rows in MariaDB; a unit whose plugins know its kind works on it in the threads of its lane.
  *
- *   submit -> queued -> PLAN (makes the chunks) -> CHUNKS (in parallel, each one transaction with its checkpoint)
+ *   submit -> queued -> PLAN (makes the chunks) -> CHUNKS (in parallel; each transaction has its checkpoint)
  *          -> FINISH (one transaction) -> done
  *   a definite failure or a cancel on the way -> UNDO -> failed | cancelled;   retries used up -> UNDO -> dead
  *
  * Every step is claimed by a lease with an epoch (compare-and-set), and the transaction that has the step's effect also
  * says `WHERE epoch = mine`: so a runner that was paused, partitioned or killed can never double what its successor
- * did. kill -9 anywhere: nothing lost, nothing twice, at most one chunk per lane thread done again.
+ * did. kill -9 anywhere: nothing lost, nothing twice; each lane thread does again what came after its last checkpoint.
  */
 #ifndef KONTOR_JOB_H
 #define KONTOR_JOB_H

@@ -104,6 +104,16 @@ size_t front_capacity(const struct front *front)
 	return capacity;
 }
 
+/* libzmq numbers the connections of a socket, and gives no number twice in 2^32: four bytes behind a zero, unless the
+ * caller chose a name of his own. 0: he did. */
+static uint32_t connection_number(zmq_msg_t *route)
+{
+	const unsigned char *bytes = zmq_msg_data(route);
+	if (zmq_msg_size(route) != 5 || bytes[0] != 0)
+		return 0;
+	return (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
+}
+
 void front_send_pong(struct front *front, struct exchange *exchange)
 {
 	const void *data;
@@ -113,6 +123,7 @@ void front_send_pong(struct front *front, struct exchange *exchange)
 	kontor_writer_reset(w);
 	kontor_write_map(w);
 	kontor_put_uint(w, "instance", front->unit->instance);
+	kontor_put_uint(w, "connection", connection_number(&exchange->caller.route));
 	kontor_put_string(w, "state", unit_state_name(front->unit->state));
 	kontor_put_uint(w, "queued", front_queued(front));
 	kontor_put_uint(w, "capacity", front_capacity(front));

@@ -175,11 +175,18 @@ class Messages(UnitTest):
             self.assertEqual(caught.exception.code, NO_METHOD)
             self.assertIn("did you mean 'probe.wait'?", str(caught.exception))
 
-    def test_a_ping_tells_instance_state_and_load(self):
-        self.caller.send("", kind=PING, message_id=77)
-        header, body = self.caller.receive()
-        self.assertEqual(header[:3], [1, PONG, 77])
-        self.assertEqual(set(body), {"instance", "state", "queued", "capacity"})
+    def ping(self, caller):
+        message_id = caller.send("", kind=PING)
+        header, body = caller.receive()
+        self.assertEqual(header[:3], [1, PONG, message_id])
+        return body
+
+    def test_a_ping_tells_instance_connection_state_and_load(self):
+        body, again, other = self.ping(self.caller), self.ping(self.caller), self.ping(Caller(self.endpoint))
+        self.assertEqual(set(body), {"instance", "connection", "state", "queued", "capacity"})
+        self.assertEqual(again["connection"], body["connection"])
+        self.assertNotEqual(other["connection"], body["connection"])
+        self.assertEqual(other["instance"], body["instance"])
         first = body["instance"]
         self.stop()
         self.start()

@@ -23,9 +23,11 @@
 #define HANDSHAKE_TIMEOUT_MS 5000
 #define RECONNECT_MS 100
 #define RECONNECT_LIMIT_MS 5000
-/* A peer heard from within this time is not asked again before a request. Less than a unit's shortest drain
- * (host/lifecycle.c): whoever it has not told yet asks it first, so no request reaches a unit that has just gone. */
+/* A peer heard from within this time is not asked again before a request, unless what it answered was sent long ago: an
+ * answer may have waited for its reader. Both less than a unit's shortest drain (host/lifecycle.c): whoever it has not
+ * told yet asks it first, so no request reaches a unit that has just gone. */
 #define FRESH_MS 25
+#define FRESH_ANSWER_MS 150
 #define PING_EVERY_MS 1000
 /* How often a call that waits looks whether its connection is still there. Shorter than the time before the first
  * reconnect, behind which the loss could not be seen any more. */
@@ -43,7 +45,8 @@ struct kontor_client_socket {
 	uint64_t last_id;
 	uint64_t probe_id; /* of the PING that a probe waits for; 0: none */
 	struct kontor_client_pong pong;
-	int64_t heard_ms; /* when the last frame came */
+	int64_t heard_ms;    /* when the last frame was read; 0: none since the socket was opened */
+	int64_t answered_ms; /* when the last thing was sent that was answered: then or later the peer was there */
 };
 
 /* Where the request ids of a socket begin: an answer that something between kept back and gives to another socket does
@@ -82,9 +85,9 @@ static void close_dealer(struct kontor_client_socket *s)
 	if (s->dealer)
 		zmq_close(s->dealer);
 	s->dealer = NULL;
-	s->heard_ms = 0;
+	s->heard_ms = s->answered_ms = 0;
 	s->probe_id = 0;
-	s->pong.instance = 0;
+	s->pong.instance = s->pong.connection = 0;
 }
 
 struct kontor_client_socket *kontor_client_socket_free(struct kontor_client_socket *s)
@@ -262,6 +265,7 @@ static void read_pong(struct kontor_client_socket *s, struct incoming *in)
 	if (kontor_body_parse(zmq_msg_data(&in->body), zmq_msg_size(&in->body), &body, NULL) == 0) {
 		const msgpack_object *map = kontor_body_map(body);
 		s->pong.instance = kontor_get_uint(map, "instance", 0);
+		s->pong.connection = kontor_get_uint(map, "connection", 0);
 		s->pong.queued = (unsigned)kontor_get_uint(map, "queued", 0);
 		s->pong.capacity = (unsigned)kontor_get_uint(map, "capacity", 0);
 		kontor_get_string(map, "state", state, sizeof(state));
@@ -297,20 +301,29 @@ static int64_t connect_until_ms(const struct kontor_client_socket *s, const stru
 	return now_ms + limit_ms < request->deadline_ms ? now_ms + limit_ms : request->deadline_ms;
 }
 
+static bool is_fresh(const struct kontor_client_socket *s, int64_t now_ms)
+{
+	return s->heard_ms && now_ms - s->heard_ms < FRESH_MS && now_ms - s->answered_ms < FRESH_ANSWER_MS;
+}
+
 /* Makes sure that somebody is there before anything is sent that has an effect, and learns who. */
 static int reach(struct kontor_client_socket *s, const struct kontor_client_request *request, struct kontor_error *err)
 {
 	int rc = open_dealer(s, true, err);
 	int64_t now_ms = kontor_monotonic_ms();
-	if (rc || (s->heard_ms && now_ms - s->heard_ms < FRESH_MS))
+	if (rc || is_fresh(s, now_ms))
 		return rc;
 	int64_t until_ms = connect_until_ms(s, request, now_ms);
 	uint64_t ping_id = ++s->last_id;
 	s->probe_id = 0; /* its PONG may be read here */
-	if (!wait_for(s, ZMQ_POLLOUT, until_ms) || !send_control(s, KONTOR_FRAME_PING, ping_id))
+	if (!wait_for(s, ZMQ_POLLOUT, until_ms))
+		return fail_nobody(s, err);
+	int64_t sent_ms = kontor_monotonic_ms();
+	if (!send_control(s, KONTOR_FRAME_PING, ping_id))
 		return fail_nobody(s, err);
 	if (!await_pong(s, ping_id, until_ms))
 		return kontor_monotonic_ms() < request->deadline_ms ? fail_nobody(s, err) : fail_late(request, err);
+	s->answered_ms = sent_ms;
 	if (request->elsewhere && !s->pong.ready)
 		return kontor_fail(err, KONTOR_E_DRAINING, "%s: %s does not take calls now", request->method,
 				   s->endpoint->endpoint);
@@ -356,11 +369,15 @@ static int take_answer(struct kontor_client_socket *s, const struct kontor_clien
 		       struct incoming *in, bool *ret_answered, kontor_body **ret_reply, struct kontor_error *err)
 {
 	if (in->header.kind == KONTOR_FRAME_PONG) {
-		uint64_t instance = s->pong.instance;
+		struct kontor_client_pong before = s->pong;
 		read_pong(s, in);
-		if (instance == s->pong.instance)
-			return 1;
-		return fail_unknown(s, request->method, "its kontord was restarted meanwhile", err);
+		if (in->header.id < id)
+			return 1; /* sent before the request, which went where this came from, or later */
+		if (before.instance != s->pong.instance)
+			return fail_unknown(s, request->method, "its kontord was restarted meanwhile", err);
+		if (before.connection != s->pong.connection)
+			return fail_unknown(s, request->method, "the connection was lost and made again", err);
+		return 1;
 	}
 	if (in->header.id != id || (in->header.kind != KONTOR_FRAME_REPLY && in->header.kind != KONTOR_FRAME_ERROR))
 		return 1; /* the late answer of an earlier call, or the second one of this socket's last call */
@@ -381,7 +398,8 @@ static int take_answer(struct kontor_client_socket *s, const struct kontor_clien
 enum wait_end { WAIT_MESSAGE, WAIT_LOST, WAIT_OVER };
 
 /* For the next message. A connection that ends takes what was under way with it, since the peer knows who asked by the
- * connection alone: ZeroMQ does not tell, but a socket without a connection cannot be written to (ZMQ_IMMEDIATE). */
+ * connection alone: ZeroMQ does not tell, but a socket without a connection cannot be written to (ZMQ_IMMEDIATE). When
+ * this thread looks too late, and there is another connection, the next PONG tells. */
 static enum wait_end wait_for_message(struct kontor_client_socket *s, int64_t until_ms)
 {
 	for (;;) {
@@ -445,9 +463,11 @@ int kontor_client_socket_call(struct kontor_client_socket *s, const struct konto
 		rc = err->code = KONTOR_E_UNAVAILABLE; /* another unit may know our key */
 	if (rc)
 		return rc;
-	int64_t left_ms = request->deadline_ms - kontor_monotonic_ms();
+	int64_t sent_ms = kontor_monotonic_ms(), left_ms = request->deadline_ms - sent_ms;
 	if (left_ms <= 0)
 		return fail_late(request, err);
+	if (request->ask_load)
+		send_control(s, KONTOR_FRAME_PING, ++s->last_id);
 	struct kontor_frame_header header = {
 		.version = 1, .kind = KONTOR_FRAME_REQUEST, .id = ++s->last_id, .left_ms = (uint32_t)left_ms};
 	strncpy(header.method, request->method, sizeof(header.method) - 1);
@@ -455,9 +475,10 @@ int kontor_client_socket_call(struct kontor_client_socket *s, const struct konto
 		strncpy(header.key, request->key, sizeof(header.key) - 1);
 	if (request->caller)
 		strncpy(header.caller, request->caller, sizeof(header.caller) - 1);
-	if (request->ask_load)
-		send_control(s, KONTOR_FRAME_PING, ++s->last_id);
 	if (!send_frames(s, &header, request->body, request->body_size))
 		return fail_nobody(s, err);
-	return await_answer(s, request, header.id, ret_answered, ret_reply, err);
+	rc = await_answer(s, request, header.id, ret_answered, ret_reply, err);
+	if (*ret_answered)
+		s->answered_ms = sent_ms;
+	return rc;
 }

@@ -25,7 +25,7 @@ struct kontor_client_request {
 /* What the last PONG said, of this socket. */
 struct kontor_client_pong {
 	uint64_t count; /* of PONGs so far; 0: there was none */
-	uint64_t instance;
+	uint64_t instance, connection; /* 0: not told */
 	bool ready;
 	unsigned queued, capacity;
 };

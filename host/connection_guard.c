@@ -150,14 +150,38 @@ static void sleep_ms(unsigned ms)
 	nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
 
-static void cut_off(struct connection_guard *guard, struct connection *guilty, uint64_t own, int64_t now_ms)
+/* After a cut. known: bytes that are known to have come from those who were cut off. */
+static void release(struct connection_guard *guard, uint64_t own, uint64_t known, int64_t now_ms)
 {
 	guard->cut_ms = now_ms;
 	guard->cut_own = own;
-	guard->cut_known = guilty->busy_turns >= GUILTY_TURNS ? guilty->received : (uint64_t)guilty->unread;
-	cut(guard, guilty, own - guard->low, now_ms);
+	guard->cut_known = known;
 	sleep_ms(RELEASE_MS);
 	malloc_trim(0);
+}
+
+static void cut_off(struct connection_guard *guard, struct connection *guilty, uint64_t own, int64_t now_ms)
+{
+	uint64_t known = guilty->busy_turns >= GUILTY_TURNS ? guilty->received : (uint64_t)guilty->unread;
+	cut(guard, guilty, own - guard->low, now_ms);
+	release(guard, own, known, now_ms);
+}
+
+/* Nobody was seen to send. What a stranger sent between two looks, before he fell silent, would stay: no stranger has
+ * anything to wait for here, so all are cut off. False: there is none. */
+static bool cut_off_strangers(struct connection_guard *guard, uint64_t own, int64_t now_ms)
+{
+	bool found = false;
+	for (size_t i = 0; i < guard->list.len; i++) {
+		struct connection *connection = &guard->list.all[i];
+		if (connection->gone || !is_stranger(guard, connection))
+			continue;
+		cut(guard, connection, own - guard->low, now_ms);
+		found = true;
+	}
+	if (found)
+		release(guard, own, own - guard->low, now_ms);
+	return found;
 }
 
 /* What memory is compared with. While one was cut off just now, and on a busy machine is not freed yet, nobody else is
@@ -194,6 +218,10 @@ static void watch(struct connection_guard *guard, uint64_t own, int64_t now_ms)
 	} else if (guilty && own > base + guard->limit) {
 		cut_off(guard, guilty, own, now_ms);
 	} else if (now_ms - guard->blamed_ms >= BLAME_MS) {
+		if (own > base + guard->limit / STRANGER_PART && cut_off_strangers(guard, own, now_ms)) {
+			guard->blamed_ms = now_ms;
+			return;
+		}
 		guard->low = own;
 		end_watch(guard);
 	}
@@ -301,6 +329,7 @@ int connection_guard_start(struct unit *unit, struct kontor_error *err)
 		return kontor_fail(err, KONTOR_E_INTERNAL, "cannot start the guard of connections: %s",
 				   strerror(error));
 	}
+	pthread_setname_np(guard->thread, "guard");
 	unit->guard = guard;
 	return 0;
 }

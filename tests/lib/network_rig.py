@@ -16,6 +16,8 @@ import zmq
 import zmq.auth
 from zmq.utils.monitor import recv_monitor_message
 
+from zmtp_peer import GREETING
+
 WAIT_S = 120    # for what must happen; a slow machine needs seconds
 
 
@@ -173,6 +175,32 @@ class Proxy:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+
+class Impostor:
+    """Listens by tcp and greets whoever connects without keys; keeps each connection until the caller hangs up, so that what it said is
+    what the caller hears of it."""
+
+    def __init__(self):
+        self.heard = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.acceptor = threading.Thread(target=self.accept)
+        self.acceptor.start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):                              # the listener was shut down
+            while True:
+                connection, _ = self.listener.accept()
+                self.heard.append(exchange(connection, (GREETING, None)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.acceptor.join(WAIT_S)
+        self.listener.close()
 
 
 # ---- one thread stands still

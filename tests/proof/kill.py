@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 # proof: kill [MINUTES] [SEED]   one of two instances stopped (SIGTERM) and killed (-9) under load, again and again; 5 min
-"""SIGTERM: no call fails. SIGKILL: only calls in flight without a key, as UNKNOWN_OUTCOME, within a second of the restart; calls
-with a key succeed, with one effect each. Control: callers that know one place each, and do not try again, do see failures."""
+"""SIGTERM: no call fails. SIGKILL: only calls without a key that were sent to the killed unit and not answered, as UNKNOWN_OUTCOME,
+long before their own time is over; calls with a key succeed, with one effect each. Control: callers that know one place each, and do not try again, do see failures."""
 import pathlib
 import random
 import sys

@@ -5,7 +5,6 @@ import random
 import shutil
 import sys
 import tempfile
-import threading
 import unittest
 
 sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / name) for name in ("lib", "demo")]
@@ -110,21 +109,3 @@ class Scenario(unittest.TestCase):
         self.kontor.json("settlement", "close", "--region", region, "--window", window, "--follow",
                          *(["--early"] if early else []))
         return self.kontor.json("payout", "run", "--region", region, "--window", window, "--follow")
-
-
-def in_threads(count, function):
-    """Runs function(0..count-1) at the same time; the first exception is raised here."""
-    failures = []
-
-    def guarded(number):
-        try:
-            function(number)
-        except BaseException as failure:  # pylint: disable=broad-except
-            failures.append(failure)
-    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]

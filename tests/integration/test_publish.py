@@ -4,7 +4,8 @@ import json
 import pathlib
 import unittest
 
-from scenario import REGION, WINDOW, Scenario, in_threads, item
+from scenario import REGION, WINDOW, Scenario, item
+from threads import at_once
 
 REGIONS = ("SG", "MY", "TH", "TW")
 NEXT_WINDOW = "2026-W46"
@@ -32,12 +33,7 @@ class Publish(Scenario):
         for region in REGIONS:
             self.upload(self.file(PAYEE), kind="payees", region=region)
         safefiles = [self.approved(region) for region in REGIONS]
-        published = [None] * len(safefiles)
-
-        def publish(number):
-            published[number] = self.publish(safefiles[number])
-        in_threads(len(safefiles), publish)
-        published.sort(key=lambda one: one["sequence"])
+        published = sorted(at_once(self.publish, safefiles), key=lambda one: one["sequence"])
         self.assertEqual([one["sequence"] for one in published], [1, 2, 3, 4])
         previous = None
         for one in published:

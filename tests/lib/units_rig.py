@@ -2,13 +2,13 @@
 """The uploads of upload_rig.py with a second unit beside the first: each has one thread for them, and both work on one job."""
 import pathlib
 import signal
-import threading
 import time
 
 import msgpack
 import zmq
 
 from bench_rig import Unit
+from threads import at_once
 from upload_rig import UploadRig
 
 NAME, READY_WITHIN = "second", 60
@@ -90,14 +90,9 @@ class UnitsRig(UploadRig):
         """Seconds of one stream for each name, at the same time."""
         self.kontor.sql("CREATE DATABASE IF NOT EXISTS bare; DROP TABLE IF EXISTS bare.billing_item; "
                         "CREATE TABLE bare.billing_item LIKE kontor.billing_item")
-        threads = [threading.Thread(target=self.kontor.sql, args=(
-            f"LOAD DATA LOCAL INFILE '{self.folder}/{name}.tsv' INTO TABLE bare.billing_item CHARACTER SET binary "
-            f"({self.columns_of_item})",)) for name in names]
         start = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(self.kontor.sql, [f"LOAD DATA LOCAL INFILE '{self.folder}/{name}.tsv' INTO TABLE bare.billing_item CHARACTER SET binary "
+                                  f"({self.columns_of_item})" for name in names])
         seconds = time.monotonic() - start
         loaded = int(self.kontor.sql("SELECT COUNT(*) FROM bare.billing_item")[0][0])
         if loaded != self.expected["ok"] + self.expected["late"]:

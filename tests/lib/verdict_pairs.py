@@ -7,6 +7,7 @@ import time
 
 import verdict_files
 import verdict_model
+from threads import at_once
 
 AS = ([], ["--as", "alice"], ["--as", "bob"])                       # who uploads; what bob uploads must need no approval: he gives them
 
@@ -23,23 +24,12 @@ class Pairs:
 
     def start_all(self, commands):
         """Their answers; each command is another user's, and all of them begin together."""
-        answers, failures = [None] * len(commands), []
         together = threading.Barrier(len(commands))
 
         def upload(number):
-            try:
-                together.wait()
-                answers[number] = self.answer([*commands[number], *AS[number]])
-            except Exception as failure:  # pylint: disable=broad-except
-                failures.append(failure)
-        threads = [threading.Thread(target=upload, args=(number,)) for number in range(len(commands))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
-        return answers
+            together.wait()
+            return self.answer([*commands[number], *AS[number]])
+        return at_once(upload, range(len(commands)))
 
     def write_rows(self, world, fields):
         """Rows by a header of their own."""
@@ -48,7 +38,7 @@ class Pairs:
 
     def two_at_once(self, world, rows, crossed=False):
         """Two files of one region and kind; a third of the rows is in both of them. crossed: in opposite order, so that of files of
-        several chunks each comes to wait for what the other has."""
+        several batches each comes to wait for what the other has."""
         size, files = len(rows), []
         for part in (rows[:size * 2 // 3], rows[size // 3:]):
             part = [copy.copy(row) for row in part]

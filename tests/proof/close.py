@@ -6,21 +6,18 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+import proof                                                        # noqa: E402
 from close_rig import CloseRig                                      # noqa: E402
 from kontor_instance import Instance                                # noqa: E402
 
 
 def main():
-    writers = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    writers = proof.number(1, 1000)
     with Instance() as kontor:
         rig = CloseRig(kontor, "SG", writers=writers, windows=["2026-W45", "2026-W46", "2026-W47"], batch=5, threads=20)
         wrong = rig.run()
         print(f"{writers} writers, {rig.calls:,} calls, {len(rig.accepted):,} items, 3 windows closed meanwhile")
-    if wrong:
-        print(f"{len(wrong)} things are wrong; the first ones:", *wrong[:20], sep="\n  ")
-        return 1
-    print("every item is in exactly one window")
-    return 0
+    return proof.end(wrong, "every item is in exactly one window")
 
 
 if __name__ == "__main__":

@@ -8,22 +8,22 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+import proof                                                        # noqa: E402
 from crash_rig import CrashRig                                      # noqa: E402
 
 
 def main():
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10 ** 6)
+    kills = proof.number(1, 40)
+    seed = proof.number(2, random.randrange(10 ** 6))
     done, runs = 0, 0
     while done < kills:
-        print(f"run {runs + 1}, seed {seed + runs}: {done} of {kills} kills so far", flush=True)
+        proof.say(f"run {runs + 1}, seed {seed + runs}: {done} of {kills} kills so far")
         with tempfile.TemporaryDirectory(prefix="kontor-crash-") as folder:
             rig = CrashRig(orders=400_000, shops=5_000, kills=kills - done, seed=seed + runs, longest_pause=2.0,
-                           report=lambda text: print(text, flush=True))
+                           report=proof.say)
             wrong = rig.run(folder)
         if wrong:
-            print(f"{len(wrong)} things are wrong; the first ones:", *wrong[:20], sep="\n  ")
-            return 1
+            return proof.end(wrong)
         done += rig.killed
         runs += 1
     print(f"{done} kills in {runs} runs: every row, payout, ledger entry and payment is that of an undisturbed run")

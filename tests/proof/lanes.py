@@ -8,6 +8,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+import proof                                                        # noqa: E402
 from bench_rig import met, target                                   # noqa: E402
 from kontor_instance import Instance                                # noqa: E402
 from lane_calls import LaneCalls, percentile                        # noqa: E402
@@ -37,11 +38,11 @@ def bare_load(kontor, folder):
 
 
 def main():
-    rows = int(sys.argv[1].replace(",", "")) if len(sys.argv) > 1 else 10_000_000
+    rows = proof.number(1, 10_000_000)
     with tempfile.TemporaryDirectory(prefix="kontor-lanes-") as name, Instance(pool=None) as kontor:
         folder = pathlib.Path(name)
         file = folder / "big.csv"
-        print(f"writing a file of {rows:,} rows", flush=True)
+        proof.say(f"writing a file of {rows:,} rows")
         expected = billing_items(file, rows, seed=1)
         calls = LaneCalls(kontor, folder)
         _, idle = calls.during(lambda: time.sleep(IDLE_SECONDS), LEAST_CALLS)

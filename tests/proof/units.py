@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # proof: units [ROWS] [KILLS] [SEED]   two units share the uploads of 1 M rows, and are killed -9 20 times; about 10 min
 """Two units with one lane thread each against one, beside two bare LOAD DATA streams against one; a killed one loses nothing."""
+import contextlib
 import pathlib
-import random
 import statistics
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+import proof                                                        # noqa: E402
 from bench_rig import met, spread, target                           # noqa: E402
 from units_rig import UnitsRig                                      # noqa: E402
 
@@ -45,26 +46,16 @@ def show(figures):
 
 
 def main():
-    rows = int(sys.argv[1].replace(",", "")) if len(sys.argv) > 1 else 1_000_000
-    kills = int(sys.argv[2]) if len(sys.argv) > 2 else 20
-    seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(10 ** 6)
-    print(f"seed {seed}", flush=True)
+    rows, kills = proof.number(1, 1_000_000), proof.number(2, 20)
     with tempfile.TemporaryDirectory(prefix="kontor-units-") as folder:
         pathlib.Path(folder).chmod(0o755)
-        rig = UnitsRig(folder, rows, seed, report=lambda text: print(text, flush=True), pool="1G", redo="512M")
-        try:
+        with contextlib.closing(UnitsRig(folder, rows, proof.seed(3), report=proof.say, pool="1G", redo="512M")) as rig:
             rig.undisturbed()
             show(measure(rig))
             rig.start_second()
             wrong = rig.disturb_all(host=kills - kills // 2, second=kills // 2)
-        finally:
-            rig.close()
     print(*rig.summary(), sep="\n")
-    if wrong:
-        print(f"{len(wrong)} things are wrong; the first ones:", *wrong[:20], sep="\n  ")
-        return 1
-    print("no kill lost or doubled a row")
-    return 0 if all(met) else 1
+    return proof.end(wrong, "no kill lost or doubled a row") or (0 if all(met) else 1)
 
 
 if __name__ == "__main__":

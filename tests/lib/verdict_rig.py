@@ -22,7 +22,7 @@ REGION_CONF = """region "%s" {
 }
 """
 ENDS_WITHIN = 300               # seconds
-CHUNK_ROWS = 20_000             # more than a chunk has, with the rows of a big file that are bad by themselves
+CROSSED_ROWS = 20_000           # of a big file, for two that are crossed: several batches of 10,000 each, and time for both
 EMPTY_WEEK, LATER_WEEK = 202605, 202632     # closed while nothing is in them, and with whatever is in them
 
 
@@ -35,8 +35,11 @@ class VerdictRig(Pairs):
         self.gave_up = 0                                            # of two uploads that waited for each other
         self.waiting = []                                           # (world, rows, answer) of uploads that nobody decided on yet
         self.kontor = Instance(self.folder / "instance")
-        conf = self.kontor.folder / "conf/regions"
+        conf, site = self.kontor.folder / "conf/regions", self.kontor.folder / "conf/conf.d"
         conf.mkdir(parents=True)
+        site.mkdir()
+        # two threads also where there are two cores; and uploads that wait for each other give up at once
+        (site / "rig.conf").write_text('job_patience = 0\nlane "upload" { threads = 2 }\n')
         self.regions = []
         for number, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
             self.regions.append((f"X{letter}", f"Z{letter}", ZONES[number % len(ZONES)]))
@@ -248,8 +251,8 @@ class VerdictRig(Pairs):
         self.decide_some(len(self.waiting))
 
     def run(self, seed, sizes, big=0):
-        """All files of one seed, in a region of its own. big: rows of one more file of billing items, and of two at once if they have
-        several chunks."""
+        """All files of one seed, in a region of its own. big: rows of one more file of billing items; from CROSSED_ROWS on there may be two
+        at once as well."""
         self.seed, self.random = seed, random.Random(seed)
         self.region, neighbour, zone = self.regions.pop(0)
         items, payees, elsewhere = verdict_model.BillingItems(zone), verdict_model.Payees(), verdict_model.BillingItems(zone)
@@ -267,15 +270,15 @@ class VerdictRig(Pairs):
         self.files_of(items, item_facts, [*sizes[half:], *([big] if big else [])])
         payee_facts = verdict_files.PayeeFacts(payees, self.random)
         self.files_of(payees, payee_facts, sizes[:half + 1])
-        # one chunk each: the verdict (not the effect) of a row of shop-rules that repeats what is stored is that of its chunk
+        # one batch each: the verdict (not the effect) of a row of shop-rules that repeats what is stored is that of its batch
         self.files_of(rules, verdict_files.RuleFacts(item_facts.shops, self.random), sizes[:half + 1])
         manual_facts = verdict_files.ManualFacts(manual, self.random)
         self.files_of(manual, manual_facts, sizes[:half + 1])
         size = max(sizes[:half + 1])
         for world, facts in ((items, item_facts), (manual, manual_facts)):
             self.two_at_once(world, self.write_rows(world, (facts.fields() for _ in range(size))))
-        if big > CHUNK_ROWS and self.random.random() < 0.3:         # it takes long: they are patient with each other
-            self.two_at_once(items, self.write_rows(items, verdict_files.fresh_items(big * 2)), crossed=True)
+        if big >= CROSSED_ROWS and self.random.random() < 0.3:         # it takes long: they are patient with each other
+            self.two_at_once(items, self.write_rows(items, verdict_files.fresh_items(CROSSED_ROWS * 2)), crossed=True)
         self.many_at_once(((items, item_facts), (payees, payee_facts), (elsewhere, item_facts)), size)
         self.decide_some(len(self.waiting))
         for world in (items, elsewhere):

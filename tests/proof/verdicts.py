@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# proof: verdicts [SEEDS] [FIRST SEED]   random files of rows of every verdict, whole, twice, in parts, interrupted; 100 seeds: about 35 min
+# proof: verdicts [SEEDS] [FIRST SEED]   random files of rows of every verdict, whole, twice, in parts, interrupted; 100 seeds: about an hour
 """Each row's verdict is the one that a model in Python gives it, so the verdicts always add up to the rows of the file."""
 import contextlib
 import pathlib
@@ -25,7 +25,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="kontor-verdicts-") as folder, contextlib.closing(
                 VerdictRig(folder, report=proof.say if seeds < 4 else lambda text: None)) as rig:
             for _ in range(min(REGIONS, seeds - done)):
-                big = SEVERAL_BATCHES if done % 4 else SEVERAL_CHUNKS       # whose two lane threads judge them side by side
+                big = SEVERAL_BATCHES if done % 8 else SEVERAL_CHUNKS       # whose two lane threads judge them side by side
                 wrong = rig.run(first + done, sizes=(50, 400, 1200, 300, 700, 20), big=big)
                 done += 1
                 proof.say(f"  seed {first + done - 1}: {rig.files:,} files, {rig.rows:,} rows of this instance")

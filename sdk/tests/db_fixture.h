@@ -20,13 +20,6 @@ static kontor_db *db;
 static kontor_conn *conn;
 static struct kontor_error err;
 
-#define ok(call)                                                                                                       \
-	do {                                                                                                           \
-		int ok_rc = (call);                                                                                    \
-		if (ok_rc)                                                                                             \
-			fail_msg("%s: %d %s", #call, ok_rc, err.message);                                              \
-	} while (0)
-
 static int64_t query_int(kontor_conn *c, const char *sql)
 {
 	int64_t value = -1;

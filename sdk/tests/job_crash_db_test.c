@@ -315,28 +315,47 @@ static void *one_step(void *arg)
 	return (void *)(intptr_t)kontor_job_runner_step(arg, &e);
 }
 
+/* A runner in the middle of a chunk, in a thread of its own, and another one. */
+struct pair {
+	kontor_job_runner *first, *other;
+	pthread_t thread;
+};
+
+/* Of job 1; the chunk says by `phase` 1 that it has begun. The leases are longer than any test. */
+static struct pair begin_chunk(int (*chunk)(struct script *s, kontor_job *job, kontor_chunk *chunk,
+					    struct kontor_error *e),
+			       void *(*steps)(void *runner))
+{
+	struct pair pair = {.first = new_runner("a@m", 1, 600000), .other = new_runner("b@m", 2, 600000)};
+	script.chunk = chunk;
+	trespasses = 0;
+	submit(1, NULL);
+	assert_int_equal(kontor_job_runner_step(pair.other, &err), 1); /* plan */
+	pthread_create(&pair.thread, NULL, steps, pair.first);
+	wait_for(&script.phase, 1);
+	return pair;
+}
+
+static void free_pair(struct pair *pair)
+{
+	kontor_job_runner_free(pair->first);
+	kontor_job_runner_free(pair->other);
+}
+
 static void test_a_runner_whose_lease_was_taken_over_cannot_commit(void **state)
 {
 	(void)state;
-	script.chunk = stand_still;
-	trespasses = 0;
-	kontor_job_runner *paused = new_runner("a@m", 1, 600000), *other = new_runner("b@m", 2, 600000);
-	submit(1, NULL);
-	assert_int_equal(kontor_job_runner_step(other, &err), 1); /* plan */
-	pthread_t thread;
-	pthread_create(&thread, NULL, one_step, paused);
-	wait_for(&script.phase, 1);
-	run_dry(other, 30);
+	struct pair pair = begin_chunk(stand_still, one_step);
+	run_dry(pair.other, 30);
 	end_leases();
-	run_dry(other, 30);
+	run_dry(pair.other, 30);
 	assert_whole(1, 4);
 	script.phase = 2;
-	pthread_join(thread, NULL);
-	run_dry(other, 30);
+	pthread_join(pair.thread, NULL);
+	run_dry(pair.other, 30);
 	assert_int_equal(trespasses, 0);
 	assert_whole(1, 4);
-	kontor_job_runner_free(paused);
-	kontor_job_runner_free(other);
+	free_pair(&pair);
 }
 
 static int cancel_in_chunk_1(struct script *s, kontor_job *job, kontor_chunk *chunk, struct kontor_error *e)
@@ -352,25 +371,17 @@ static int cancel_in_chunk_1(struct script *s, kontor_job *job, kontor_chunk *ch
 static void test_a_runner_that_stood_still_cannot_commit_after_the_undo(void **state)
 {
 	(void)state;
-	script.chunk = cancel_in_chunk_1;
-	trespasses = 0;
-	kontor_job_runner *paused = new_runner("a@m", 1, 600000), *other = new_runner("b@m", 2, 600000);
-	submit(1, NULL);
-	assert_int_equal(kontor_job_runner_step(other, &err), 1); /* plan */
-	pthread_t thread;
-	pthread_create(&thread, NULL, one_step, paused);
-	wait_for(&script.phase, 1);
-	assert_int_equal(kontor_job_runner_step(other, &err), 1); /* chunk 1: the cancel */
-	assert_int_equal(kontor_job_runner_step(other, &err), 0); /* no undo while somebody works on a chunk */
+	struct pair pair = begin_chunk(cancel_in_chunk_1, one_step);
+	assert_int_equal(kontor_job_runner_step(pair.other, &err), 1); /* chunk 1: the cancel */
+	assert_int_equal(kontor_job_runner_step(pair.other, &err), 0); /* no undo while somebody works on a chunk */
 	end_leases();
-	run_dry(other, 30);
+	run_dry(pair.other, 30);
 	assert_string_equal(info_of(1).state, "cancelled");
 	script.phase = 2;
-	pthread_join(thread, NULL);
+	pthread_join(pair.thread, NULL);
 	assert_int_equal(trespasses, 0);
 	assert_int_equal(query_int("SELECT COUNT(*) FROM effect"), 0);
-	kontor_job_runner_free(paused);
-	kontor_job_runner_free(other);
+	free_pair(&pair);
 }
 
 /* The successor of a retried job is in the middle of the same chunk when the old runner comes back. */
@@ -394,26 +405,18 @@ static void *two_steps(void *arg)
 static void test_a_runner_from_before_a_retry_cannot_commit(void **state)
 {
 	(void)state;
-	script.chunk = pause_as_successor;
-	trespasses = 0;
-	kontor_job_runner *paused = new_runner("a@m", 1, 600000), *other = new_runner("b@m", 2, 600000);
-	submit(1, NULL);
-	assert_int_equal(kontor_job_runner_step(other, &err), 1); /* plan */
-	pthread_t thread;
-	pthread_create(&thread, NULL, two_steps, paused);
-	wait_for(&script.phase, 1);
-	run_dry(other, 30);
+	struct pair pair = begin_chunk(pause_as_successor, two_steps);
+	run_dry(pair.other, 30);
 	end_leases();
-	run_dry(other, 30);
+	run_dry(pair.other, 30);
 	assert_string_equal(info_of(1).state, "failed");
 	assert_int_equal(query_int("SELECT COUNT(*) FROM effect"), 0);
 	ok(retry(1));
-	run_dry(other, 30);
-	pthread_join(thread, NULL);
+	run_dry(pair.other, 30);
+	pthread_join(pair.thread, NULL);
 	assert_int_equal(trespasses, 0);
 	assert_whole(1, 4);
-	kontor_job_runner_free(paused);
-	kontor_job_runner_free(other);
+	free_pair(&pair);
 }
 
 /* ---- leases ---- */
@@ -429,25 +432,18 @@ static void test_a_renewed_lease_is_not_taken_over(void **state)
 {
 	(void)state;
 	script.chunks = 1;
-	script.chunk = long_chunk;
-	kontor_job_runner *slow = new_runner("a@m", 1, 600000), *other = new_runner("b@m", 2, 600000);
-	submit(1, NULL);
-	assert_int_equal(kontor_job_runner_step(slow, &err), 1); /* plan */
-	pthread_t thread;
-	pthread_create(&thread, NULL, one_step, slow);
-	wait_for(&script.phase, 1);
+	struct pair pair = begin_chunk(long_chunk, one_step);
 	for (int i = 0; i < 10; i++) {
 		end_leases();
 		ok(kontor_job_leases_renew(conn, &err));
-		assert_int_equal(kontor_job_runner_step(other, &err), 0);
+		assert_int_equal(kontor_job_runner_step(pair.other, &err), 0);
 	}
 	script.phase = 2;
-	pthread_join(thread, NULL);
-	run_dry(other, 30);
+	pthread_join(pair.thread, NULL);
+	run_dry(pair.other, 30);
 	assert_int_equal(script.chunk_runs, 1);
 	assert_whole(1, 1);
-	kontor_job_runner_free(slow);
-	kontor_job_runner_free(other);
+	free_pair(&pair);
 }
 
 /* A step holds its row from the checkpoint to the commit. */

@@ -27,13 +27,6 @@ static kontor_conn *conn;
 static kontor_host *host;
 static struct kontor_error err;
 
-#define ok(call)                                                                                                       \
-	do {                                                                                                           \
-		int ok_rc = (call);                                                                                    \
-		if (ok_rc)                                                                                             \
-			fail_msg("%s: %d %s", #call, ok_rc, err.message);                                              \
-	} while (0)
-
 /* What the kind's functions do; tests replace single ones. */
 struct script {
 	int (*plan)(struct script *script, kontor_job *job, struct kontor_error *err);

@@ -14,13 +14,6 @@ static kontor_db *db;
 static kontor_conn *conn;
 static struct kontor_error err;
 
-#define ok(call)                                                                                                       \
-	do {                                                                                                           \
-		int ok_rc = (call);                                                                                    \
-		if (ok_rc)                                                                                             \
-			fail_msg("%s: %d %s", #call, ok_rc, err.message);                                              \
-	} while (0)
-
 static const struct kontor_schema_step SHOP[] = {
 	{"shop/001-a#1", "CREATE TABLE IF NOT EXISTS a(id INT PRIMARY KEY)"},
 	{"shop/001-a#2", "CREATE TABLE IF NOT EXISTS b(id INT PRIMARY KEY)"},

@@ -14,6 +14,14 @@
 
 #include "kontor/db.h"
 
+/* The call, which was given the test's own `err`, must succeed. */
+#define ok(call)                                                                                                       \
+	do {                                                                                                           \
+		int ok_rc = (call);                                                                                    \
+		if (ok_rc)                                                                                             \
+			fail_msg("%s: %d %s", #call, ok_rc, err.message);                                              \
+	} while (0)
+
 static char test_database_name[64];
 
 static MYSQL *test_database_admin(void)

@@ -37,13 +37,6 @@ static struct kontor_error err;
 static const char *const kinds[] = {"billing-items", "payees", NULL};
 static struct upload_plugin plugin_self = {.kinds = kinds};
 
-#define ok(call)                                                                                                       \
-	do {                                                                                                           \
-		int ok_rc = (call);                                                                                    \
-		if (ok_rc)                                                                                             \
-			fail_msg("%s: %d %s", #call, ok_rc, err.message);                                              \
-	} while (0)
-
 static int64_t query_int(const char *sql)
 {
 	int64_t value = -1;
@@ -187,6 +180,20 @@ static struct kontor_region regions[] = {
 	{.code = "SG", .home = "dev", .home_here = true, .currencies_len = 1, .currencies = {&sgd}},
 	{.code = "MY", .home = "kl", .home_here = false, .currencies_len = 1, .currencies = {&sgd}}};
 
+static kontor_host *new_host(kontor_client *its_client, kontor_db *its_db)
+{
+	struct kontor_host_options options = {.client = its_client,
+					      .db = its_db,
+					      .unit = "test",
+					      .datacenter = "dev",
+					      .datacenter_id = 1,
+					      .currencies = &sgd,
+					      .currencies_len = 1,
+					      .regions = regions,
+					      .regions_len = 2};
+	return kontor_host_new(&options);
+}
+
 static int start(void **state)
 {
 	(void)state;
@@ -197,16 +204,7 @@ static int start(void **state)
 	client_options.zmq_context = id_service.context;
 	ok(kontor_client_new(&client_options, &client, &err));
 	db = test_database_open();
-	struct kontor_host_options options = {.client = client,
-					      .db = db,
-					      .unit = "test",
-					      .datacenter = "dev",
-					      .datacenter_id = 1,
-					      .currencies = &sgd,
-					      .currencies_len = 1,
-					      .regions = regions,
-					      .regions_len = 2};
-	host = kontor_host_new(&options);
+	host = new_host(client, db);
 	assert_non_null(host);
 	ok(kontor_db_acquire(db, &conn, &err));
 	ok(kontor_schema_migrate(conn, kontor_sdk_schema, kontor_sdk_schema_len, &err));

@@ -18,19 +18,11 @@ static void work_until_killed(uint64_t instance)
 	kontor_db *own_db = NULL;
 	if (kontor_db_open(&db_options, &own_db, &err))
 		_exit(1);
-	struct kontor_host_options host_options = {.db = own_db,
-						   .unit = "test",
-						   .datacenter = "dev",
-						   .datacenter_id = 1,
-						   .currencies = &sgd,
-						   .currencies_len = 1,
-						   .regions = regions,
-						   .regions_len = 2};
 	struct kontor_upload_context context = {.self = &test_kind, .kind = &item_kind};
 	struct kontor_job_registration registration = {
 		.kind = kontor_upload_job_kind("upload.billing-items"), .self = &context, .plugin = "test"};
 	registration.kind.lane = KONTOR_LANE_INTERACTIVE; /* the file is a small one */
-	struct kontor_job_runner_options options = {.host = kontor_host_new(&host_options),
+	struct kontor_job_runner_options options = {.host = new_host(NULL, own_db),
 						    .lane = KONTOR_LANE_INTERACTIVE,
 						    .kinds = &registration,
 						    .kinds_len = 1,

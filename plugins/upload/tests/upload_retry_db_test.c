@@ -276,7 +276,8 @@ static void test_bytes_are_not_deleted_under_an_upload_that_is_just_tried_again(
 	assert_int_equal(query_int("SELECT bytes_kept FROM upload"), 1);
 }
 
-/* ---- jobs of the plugin itself ------------------------------------------------------------------------------------ */
+/* ---- jobs of the plugin itself ------------------------------------------------------------------------------------
+ */
 
 static void test_a_failed_report_of_rejects_is_tried_again(void **state)
 {

@@ -138,7 +138,8 @@ static int plan_nothing(kontor_conn *tx, void *arg, struct kontor_error *err)
 	return kontor_job_planned(tx, arg, 0, err);
 }
 
-/* Only with claims the chunks pay for a join. Claims cannot change any more: the window is settling. */
+/* Those of the window without those claimed; only with claims the chunks pay for a join. Claims cannot change any more:
+ * the window is settling. */
 static int count_items(kontor_conn *conn, struct plan *plan, const struct settlement_window *window,
 		       struct kontor_error *err)
 {

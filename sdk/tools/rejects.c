@@ -4,46 +4,12 @@
 #include <string.h>
 
 #include "kontor/csv.h"
-
-/* `[+-]?digits(.digits)?`: no spreadsheet takes it for a formula. */
-static bool is_number(struct kontor_text field)
-{
-	size_t i = field.size > 0 && (field.data[0] == '+' || field.data[0] == '-');
-	size_t first = i, digits = 0;
-	for (; i < field.size; i++) {
-		if (field.data[i] >= '0' && field.data[i] <= '9')
-			digits++;
-		else if (field.data[i] != '.' || i == first || i + 1 == field.size || memchr(field.data, '.', i))
-			return false;
-	}
-	return digits > 0;
-}
-
-/* One field, quoted where it must be. An apostrophe keeps spreadsheets from running what somebody put into a file. */
-static void write_field(FILE *out, struct kontor_text field)
-{
-	bool quoted = false;
-	for (size_t i = 0; i < field.size; i++)
-		quoted = quoted || strchr("\",\r\n", field.data[i]) != NULL;
-	if (quoted)
-		putc('"', out);
-	if (field.size > 0 && strchr("=+-@", field.data[0]) && field.data[0] && !is_number(field))
-		putc('\'', out);
-	for (size_t i = 0; i < field.size; i++) {
-		if (field.data[i] == '"')
-			putc('"', out);
-		putc(field.data[i], out);
-	}
-	if (quoted)
-		putc('"', out);
-}
+#include "kontor/report.h"
 
 static void write_fields(FILE *out, const struct kontor_text *fields, size_t len, size_t columns)
 {
-	for (size_t i = 0; i < columns; i++) {
-		write_field(out, i < len ? fields[i] : (struct kontor_text){0});
-		putc(',', out);
-	}
+	for (size_t i = 0; i < columns; i++)
+		kontor_report_field(out, i < len ? fields[i] : (struct kontor_text){0}, ',');
 }
 
 /* The line's own fields, so that it can be repaired in place. A line that is no CSV, or has more fields than the
@@ -63,21 +29,19 @@ static void write_row(FILE *out, kontor_csv *csv, const msgpack_object *row, siz
 {
 	write_original(out, csv, kontor_get_text(row, "raw"), columns);
 	fprintf(out, "%llu,", (unsigned long long)kontor_get_uint(row, "line", 0));
-	write_field(out, kontor_get_text(row, "column"));
-	putc(',', out);
-	write_field(out, kontor_get_text(row, "verdict"));
-	putc(',', out);
-	write_field(out, kontor_get_text(row, "reason"));
-	putc('\n', out);
+	kontor_report_field(out, kontor_get_text(row, "column"), ',');
+	kontor_report_field(out, kontor_get_text(row, "verdict"), ',');
+	kontor_report_field(out, kontor_get_text(row, "reason"), '\n');
 }
 
 static void write_header(FILE *out, const msgpack_object *columns)
 {
 	for (uint32_t i = 0; i < columns->via.array.size; i++) {
 		const msgpack_object *name = &columns->via.array.ptr[i];
+		struct kontor_text text = {0};
 		if (name->type == MSGPACK_OBJECT_STR)
-			write_field(out, (struct kontor_text){name->via.str.ptr, name->via.str.size});
-		putc(',', out);
+			text = (struct kontor_text){name->via.str.ptr, name->via.str.size};
+		kontor_report_field(out, text, ',');
 	}
 	fputs("line,column,verdict,reason\n", out);
 }

@@ -11,9 +11,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / name) for name in ("lib"
 import check                                                        # noqa: E402,F401
 import make_input                                                   # noqa: E402,F401
 from kontor_instance import BUILD, TOP, CommandFailed, Instance    # noqa: E402,F401
-
-import msgpack                                                      # noqa: E402
-import zmq                                                          # noqa: E402
+from service import Failure, Service                                # noqa: E402,F401
 
 HEADER = "shop_user_id,order_id,item_type,amount,currency,occurred_at,billing_item_id,note"
 REGION, WINDOW = "SG", "2026-W45"
@@ -22,48 +20,6 @@ REGION, WINDOW = "SG", "2026-W45"
 def item(shop=880000000001, order="A-1", kind="order", amount="10.00", currency="SGD", at="2026-11-03T10:00:00Z", id="",
          note=""):
     return f"{shop},{order},{kind},{amount},{currency},{at},{id},{note}"
-
-
-class Failure(Exception):
-    def __init__(self, body):
-        super().__init__(f"{body['code']} {body['name']}: {body['message']}")
-        self.code, self.name, self.message = body["code"], body["name"], body["message"]
-
-
-class Service:
-    """A service that calls Kontor over ZeroMQ: a DEALER, msgpack, and nothing of Kontor's."""
-
-    def __init__(self, endpoint, kind=zmq.DEALER, timeout=60):
-        self.socket = zmq.Context.instance().socket(kind)
-        self.socket.linger = 0
-        self.socket.rcvtimeo = timeout * 1000
-        self.socket.connect(endpoint)
-        self.number = 0
-
-    def call(self, method, key=None, caller="", **arguments):
-        self.send(method, key, caller, **arguments)
-        return self.receive()
-
-    def send(self, method, key=None, caller="", **arguments):
-        self.number += 1
-        header = [1, 1, self.number, method, 60000, 0, key or "", "", caller]
-        self.socket.send_multipart([msgpack.packb(header), msgpack.packb(arguments)])
-
-    def receive(self):
-        header, body = [msgpack.unpackb(frame) for frame in self.socket.recv_multipart()]
-        if header[1] == 3:
-            raise Failure(body)
-        assert header[1] == 2 and header[2] == self.number, header
-        return body
-
-    def close(self):
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 class Scenario(unittest.TestCase):

@@ -12,9 +12,10 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 from kontor_instance import BUILD                                   # noqa: E402
-from network_rig import Caller, Failure, free_port                  # noqa: E402
+from network_rig import Caller, free_port                           # noqa: E402
 from probe_unit import ProbeUnit, need_database                     # noqa: E402
 from promptness import promptly                                     # noqa: E402
+from service import Failure                                         # noqa: E402
 
 DONE, REFUSED, USAGE, RETRY = 0, 1, 2, 3
 UNAVAILABLE, DISABLED = -12, -13

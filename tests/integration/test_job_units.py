@@ -12,12 +12,10 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
-import msgpack                                       # noqa: E402
-import zmq                                           # noqa: E402
-
 from idgen_site import Database                      # noqa: E402
 from kill_rig import Unit                            # noqa: E402
 from kontor_instance import BUILD, TOP               # noqa: E402
+from service import Service                          # noqa: E402
 
 CHUNKS = 10                                          # of a job of the plugin probe, 50 ms each
 NEVER = "10m"                                        # a lane that looks so seldom does not look during a test
@@ -65,13 +63,8 @@ class Units(unittest.TestCase):
             unit.stop(signal.SIGKILL)
 
     def call(self, unit, method, **arguments):
-        with zmq.Context.instance().socket(zmq.DEALER) as socket:
-            socket.linger, socket.rcvtimeo = 0, 60_000
-            socket.connect(unit.endpoint)
-            socket.send_multipart([msgpack.packb([1, 1, 1, method, 60_000, 0, f"key-{next(self.ids)}"]), msgpack.packb(arguments)])
-            header, body = map(msgpack.unpackb, socket.recv_multipart())
-            self.assertEqual(header[1], 2, body)
-            return body
+        with Service(unit.endpoint) as service:
+            return service.call(method, key=f"key-{next(self.ids)}", **arguments)
 
     def submit(self, unit, kind):
         job_id = next(self.ids)

@@ -13,6 +13,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 from kontor_instance import BUILD, TOP, Instance    # noqa: E402
 import network_rig as rig                           # noqa: E402
+from service import Failure                         # noqa: E402
 from zmtp_peer import GREETING                      # noqa: E402
 
 import zmq                                          # noqa: E402
@@ -39,7 +40,7 @@ class Network(unittest.TestCase):
 
     def denied(self, by, method, **arguments):
         """Why."""
-        with self.assertRaises(rig.Failure) as caught:
+        with self.assertRaises(Failure) as caught:
             by.call(method, **arguments)
         self.assertEqual(caught.exception.code, DENIED, caught.exception)
         return caught.exception.message

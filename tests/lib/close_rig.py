@@ -2,13 +2,10 @@
 """Writers that add items through settlement.add_items while windows are closed under them: every item must be in exactly one
 window, and the frozen totals of a closed window must be those of its rows."""
 import collections
-import pathlib
-import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
-from scenario import Failure, Service                               # noqa: E402
+from service import Failure, Service
 
 RETRY = (-10, -11, -12, -14, -20, -30, -32)
 

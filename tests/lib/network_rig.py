@@ -16,6 +16,7 @@ import zmq
 import zmq.auth
 from zmq.utils.monitor import recv_monitor_message
 
+from service import Service
 from zmtp_peer import GREETING
 
 WAIT_S = 120    # for what must happen; a slow machine needs seconds
@@ -35,27 +36,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Failure(Exception):
-    def __init__(self, body):
-        super().__init__(f"{body['code']} {body['name']}: {body['message']}")
-        self.code, self.name, self.message = body["code"], body["name"], body["message"]
-
-
-class Caller:
-    """A DEALER with the keys of a file NAME.key_secret, and nothing of Kontor's."""
+class Caller(Service):
+    """With the keys of a file NAME.key_secret."""
 
     def __init__(self, endpoint, key_file=None, server_key=None):
-        self.socket = zmq.Context.instance().socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.rcvtimeo = WAIT_S * 1000
-        if key_file:
-            self.socket.curve_publickey, self.socket.curve_secretkey = zmq.auth.load_certificate(str(key_file))
-            self.socket.curve_serverkey = server_key.encode()
+        self.key_file, self.server_key = key_file, server_key
+        super().__init__(endpoint, timeout=WAIT_S)
+
+    def prepare(self):
+        if self.key_file:
+            self.socket.curve_publickey, self.socket.curve_secretkey = zmq.auth.load_certificate(str(self.key_file))
+            self.socket.curve_serverkey = self.server_key.encode()
         self.events = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH |
                                                      zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                                                      zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
-        self.socket.connect(endpoint)
-        self.number = 0
 
     def end_of_handshake(self):
         """(event, value): whether it got in."""
@@ -67,29 +61,10 @@ class Caller:
     def is_refused(self):
         return self.end_of_handshake() == (zmq.EVENT_HANDSHAKE_FAILED_AUTH, 400)
 
-    def send(self, method, /, key=None, caller="", **arguments):
-        self.number += 1
-        header = [1, 1, self.number, method, 60000, 0, key or "", "", caller]
-        self.socket.send_multipart([msgpack.packb(header), msgpack.packb(arguments)])
-
-    def call(self, method, /, **arguments):
-        self.send(method, **arguments)
-        header, body = [msgpack.unpackb(frame) for frame in self.socket.recv_multipart()]
-        if header[1] == 3:
-            raise Failure(body)
-        assert header[1:3] == [2, self.number], header
-        return body
-
     def close(self):
         self.socket.disable_monitor()
         self.events.close()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+        super().close()
 
 
 # ---- bytes on the wire (ZeroMQ RFC 23 and its forerunners)

@@ -4,10 +4,10 @@ import pathlib
 import signal
 import time
 
-import msgpack
 import zmq
 
 from bench_rig import Unit
+from service import Failure, Service
 from threads import at_once
 from upload_rig import UploadRig
 
@@ -32,15 +32,11 @@ class UnitsRig(UploadRig):
                 raise RuntimeError(f"the second unit does not answer; see {self.second.log.name}")
 
     def answers(self):
-        with zmq.Context.instance().socket(zmq.DEALER) as socket:
-            socket.linger, socket.rcvtimeo = 0, 500
-            socket.connect(self.second.endpoint)
-            socket.send_multipart([msgpack.packb([1, 1, 1, "kontor.ping", 500, 0, "", "", ""]), msgpack.packb({})])
+        with Service(self.second.endpoint, timeout=0.5) as service:
             try:
-                header, body = (msgpack.unpackb(frame) for frame in socket.recv_multipart())
-            except zmq.Again:
+                return service.call("kontor.ping")["state"] == "ready"
+            except (zmq.Again, Failure):
                 return False
-            return header[1] == 2 and body["state"] == "ready"
 
     def kill_once(self, region, target):
         if target != NAME:

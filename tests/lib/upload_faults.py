@@ -9,10 +9,8 @@ import signal
 import subprocess
 import time
 
-import msgpack
-import zmq
-
 from kontor_instance import BUILD, Instance
+from service import Service
 from upload_input import billing_items
 
 DISK_MB, FREE_MB = 256, 6       # of the database; what is left of it when the upload begins
@@ -170,15 +168,8 @@ class PieceSender:
 
     def call(self, method, **arguments):
         self.number += 1
-        with zmq.Context.instance().socket(zmq.DEALER) as socket:   # an hour later nothing is left of a connection
-            socket.linger, socket.rcvtimeo = 0, 30_000
-            socket.connect(self.kontor.endpoint)
-            socket.send_multipart([msgpack.packb([1, 1, self.number, method, 30_000, 0, f"{self.region}-{self.number}", "", ""]),
-                                   msgpack.packb(arguments)])
-            header, body = (msgpack.unpackb(frame) for frame in socket.recv_multipart())
-        if header[1] != 2:
-            raise AssertionError(f"{method}: {body}")
-        return body
+        with Service(self.kontor.endpoint, timeout=30) as service:  # an hour later nothing is left of a connection
+            return service.call(method, key=f"{self.region}-{self.number}", **arguments)
 
     def begin(self):
         answer = self.call("upload.begin", kind="billing-items", region=self.region, name="slow.csv", bytes=len(self.data),

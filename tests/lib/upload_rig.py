@@ -8,10 +8,10 @@ import subprocess
 import threading
 import time
 
-import msgpack
 import zmq
 
 from kontor_instance import BUILD, Instance
+from service import Failure, Service
 from upload_input import OWN_ID_LIMIT, billing_items
 
 ENDS_WITHIN = 600               # seconds, or more where an undisturbed upload takes long
@@ -39,30 +39,25 @@ class Progress(threading.Thread):
         self.marks = []                                             # (when, rows done), each time that more are done
 
     def run(self):
-        socket, highest = None, 0
+        service = Service(self.endpoint, timeout=0.5)
         while not self.stopping:
-            if socket is None:
-                socket = zmq.Context.instance().socket(zmq.DEALER)
-                socket.linger, socket.rcvtimeo = 0, 500
-                socket.connect(self.endpoint)
-            socket.send_multipart([msgpack.packb([1, 1, self.answers, "jobs.get", 500, 0, "", "", ""]),
-                                   msgpack.packb({"job_id": self.job_id})])
             try:
-                header, body = (msgpack.unpackb(frame) for frame in socket.recv_multipart())
+                self.look(service.call("jobs.get", job_id=self.job_id))
+            except Failure:                                         # without its database
+                pass
             except zmq.Again:                                       # it is down: the next socket meets the next process
-                socket.close()
-                socket = None
-                continue
-            if header[1] == 2:
-                self.answers += 1
-                self.states.add(body["state"])
-                self.fell = max(self.fell, highest - body["done"])
-                if body["done"] > highest:
-                    highest = body["done"]
-                    self.marks.append((time.monotonic(), highest))
+                service.close()
+                service = Service(self.endpoint, timeout=0.5)
             time.sleep(POLL_SECONDS)
-        if socket:
-            socket.close()
+        service.close()
+
+    def look(self, job):
+        self.answers += 1
+        self.states.add(job["state"])
+        highest = self.marks[-1][1] if self.marks else 0
+        self.fell = max(self.fell, highest - job["done"])
+        if job["done"] > highest:
+            self.marks.append((time.monotonic(), job["done"]))
 
 
 class UploadRig:

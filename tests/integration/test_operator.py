@@ -179,7 +179,7 @@ class DeadLetters(Operator):
     def setUpClass(cls):
         super().setUpClass()
         cls.kontor.control("host-down")                             # who mends things here needs no ten minutes
-        (cls.kontor.folder / "conf/conf.d/patience.conf").write_text("job_patience = 0\n")
+        cls.kontor.set_options("job_patience = 0\n")
         cls.kontor.control("host-up")
 
     def test_a_dead_upload_says_what_to_do_and_that_works(self):

@@ -55,6 +55,22 @@ class Instance:
         else:
             self.control("down", check=False)
 
+    # ---- what it is configured with, written before it is up
+
+    def add_region(self, name, zone="Asia/Singapore", first_window="2026-W01", currencies=("SGD", "USD")):
+        """One more, which nothing of the samples knows; the names of these begin with other letters than X and Z."""
+        folder = self.folder / "conf/regions"
+        folder.mkdir(parents=True, exist_ok=True)
+        quoted = ", ".join(f'"{currency}"' for currency in currencies)
+        (folder / f"{name}.conf").write_text(f'region "{name}" {{\n    zone = "{zone}"\n    first_window = "{first_window}"\n'
+                                             f'    home = "dev"\n    currencies = {{{quoted}}}\n}}\n')
+
+    def set_options(self, text):
+        """Beside those of the samples."""
+        folder = self.folder / "conf/conf.d"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "test.conf").write_text(text)
+
     # ---- the command line
 
     def run(self, *arguments, input=None, timeout=600):

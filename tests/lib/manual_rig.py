@@ -5,6 +5,7 @@ import collections
 import json
 import pathlib
 import random
+import string
 import threading
 import time
 
@@ -13,13 +14,6 @@ from kontor_instance import Instance
 ENDS_WITHIN = 300               # seconds
 WINDOWS = {"2026-W44": "2026-10-28T10:00:00Z", "2026-W45": "2026-11-03T10:00:00Z"}
 CURRENCIES = ("SGD", "USD")
-REGION_CONF = """region "%s" {
-    zone = "Asia/Singapore"
-    first_window = "2026-W44"
-    home = "dev"
-    currencies = {"SGD", "USD"}
-}
-"""
 PEOPLE = ("alice", "bob")
 
 
@@ -29,16 +23,13 @@ class ManualRig:
     def __init__(self, folder, items, claims, seed, longest_pause=1.0, report=lambda text: None):
         self.folder, self.items, self.claims, self.longest_pause = pathlib.Path(folder), items, claims, longest_pause
         self.random, self.report = random.Random(seed), report
-        self.wrong, self.regions, self.hits = [], [], {}
+        self.wrong, self.hits = [], {}
         self.disturbed = []                                         # (region, its items as store_items() gave them)
         self.typed_again = self.paid_by_hand = self.paid_by_windows = self.given_back = self.lost_races = 0
         self.kontor = Instance(self.folder / "instance")
-        conf = self.kontor.folder / "conf/regions"
-        conf.mkdir(parents=True)
-        for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ":
-            for first in "XZ":
-                self.regions.append(first + letter)
-                (conf / f"{first}{letter}.conf").write_text(REGION_CONF % (first + letter))
+        self.regions = [first + letter for letter in string.ascii_uppercase for first in "XZ"]
+        for region in self.regions:
+            self.kontor.add_region(region, first_window=next(iter(WINDOWS)), currencies=CURRENCIES)
         self.kontor.up()
 
     def close(self):

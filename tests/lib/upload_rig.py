@@ -4,6 +4,7 @@ every table with those of a first upload that nobody disturbed."""
 import json
 import pathlib
 import random
+import string
 import subprocess
 import threading
 import time
@@ -20,13 +21,6 @@ EPOCH_BITS = 32                 # claims of a chunk under one plan are the low b
 # What may differ from one run to the next: numbers that are issued, times, and who had which lease how often.
 VOLATILE = {"upload_id", "job_id", "region", "unique_key", "unique_name", "params", "result", "epoch", "owner", "instance",
             "attempts", "losses", "begun_done", "wakes", "run_at_ms", "lease_until_ms", "source"}
-REGION_CONF = """region "%s" {
-    zone = "Asia/Singapore"
-    first_window = "2026-W01"
-    home = "dev"
-    currencies = {"SGD", "USD"}
-}
-"""
 
 
 class Progress(threading.Thread):
@@ -69,25 +63,18 @@ class UploadRig:
         self.threads, self.workers = threads, workers
         self.folder, self.rows, self.report, self.longest_pause = pathlib.Path(folder), rows, report, longest_pause
         self.random, self.ends_within = random.Random(seed), ENDS_WITHIN
-        self.wrong, self.regions, self.disturbed = [], [], []
+        self.wrong, self.disturbed = [], []
         self.hits = {}                                              # (process, what the upload was doing) -> kills
         self.fell = self.redone = self.plans_redone = self.typed_again = self.polls = 0
         self.file = self.folder / "items.csv"
         self.expected = billing_items(self.file, rows, seed, with_ids)
         self.kontor = Instance(self.folder / "instance", pool=pool, redo=redo)
-        self.configure()
+        self.regions = [first + letter for letter in string.ascii_uppercase for first in "XZ"]
+        for region in self.regions:
+            self.kontor.add_region(region)
+        self.kontor.set_options(f'lane "upload" {{ threads = {self.threads} }}\n')
         self.kontor.up()
         self.columns = self.comparable_columns()
-
-    def configure(self):
-        conf = self.kontor.folder / "conf"
-        for name in ("regions", "conf.d"):
-            (conf / name).mkdir(parents=True, exist_ok=True)
-        for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ":
-            for first in "XZ":
-                self.regions.append(first + letter)
-                (conf / f"regions/{first}{letter}.conf").write_text(REGION_CONF % (first + letter))
-        (conf / "conf.d/rig.conf").write_text(f'lane "upload" {{ threads = {self.threads} }}\n')
 
     def close(self):
         self.kontor.control("remove", check=False)

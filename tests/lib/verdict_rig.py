@@ -4,6 +4,7 @@ import copy
 import json
 import pathlib
 import random
+import string
 import subprocess
 import threading
 import time
@@ -14,13 +15,6 @@ from kontor_instance import BUILD, Instance
 from verdict_pairs import Pairs
 
 ZONES = ("Asia/Singapore", "America/Sao_Paulo", "Asia/Kathmandu", "UTC", "America/New_York")
-REGION_CONF = """region "%s" {
-    zone = "%s"
-    first_window = "2026-W01"
-    home = "dev"
-    currencies = {%s}
-}
-"""
 ENDS_WITHIN = 300               # seconds
 CROSSED_ROWS = 20_000           # of a big file, for two that are crossed: several batches of 10,000 each, and time for both
 EMPTY_WEEK, LATER_WEEK = 202605, 202632     # closed while nothing is in them, and with whatever is in them
@@ -35,17 +29,12 @@ class VerdictRig(Pairs):
         self.gave_up = 0                                            # of two uploads that waited for each other
         self.waiting = []                                           # (world, rows, answer) of uploads that nobody decided on yet
         self.kontor = Instance(self.folder / "instance")
-        conf, site = self.kontor.folder / "conf/regions", self.kontor.folder / "conf/conf.d"
-        conf.mkdir(parents=True)
-        site.mkdir()
         # two threads also where there are two cores; and uploads that wait for each other give up at once
-        (site / "rig.conf").write_text('job_patience = 0\nlane "upload" { threads = 2 }\n')
-        self.regions = []
-        for number, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
-            self.regions.append((f"X{letter}", f"Z{letter}", ZONES[number % len(ZONES)]))
-            currencies = ", ".join(f'"{code}"' for code in verdict_model.EXPONENT)
-            for region in self.regions[-1][:2]:
-                (conf / f"{region}.conf").write_text(REGION_CONF % (region, self.regions[-1][2], currencies))
+        self.kontor.set_options('job_patience = 0\nlane "upload" { threads = 2 }\n')
+        self.regions = [("X" + letter, "Z" + letter, ZONES[number % len(ZONES)]) for number, letter in enumerate(string.ascii_uppercase)]
+        for *pair, zone in self.regions:
+            for region in pair:
+                self.kontor.add_region(region, zone, currencies=verdict_model.EXPONENT)
         self.kontor.up()
 
     def close(self):

@@ -100,11 +100,6 @@ struct kontor_client_socket *kontor_client_socket_free(struct kontor_client_sock
 	return NULL;
 }
 
-const struct kontor_endpoint *kontor_client_socket_endpoint(const struct kontor_client_socket *s)
-{
-	return s->endpoint;
-}
-
 const struct kontor_client_pong *kontor_client_socket_pong(const struct kontor_client_socket *s)
 {
 	return &s->pong;

@@ -24,7 +24,7 @@ struct kontor_client_request {
 
 /* What the last PONG said, of this socket. */
 struct kontor_client_pong {
-	uint64_t count; /* of PONGs so far; 0: there was none */
+	uint64_t count;                /* of PONGs so far; 0: there was none */
 	uint64_t instance, connection; /* 0: not told */
 	bool ready;
 	unsigned queued, capacity;
@@ -35,7 +35,6 @@ struct kontor_client_pong {
 struct kontor_client_socket *kontor_client_socket_new(void *zmq_context, const struct kontor_endpoint *endpoint,
 						      const struct kontor_key_pair *own);
 struct kontor_client_socket *kontor_client_socket_free(struct kontor_client_socket *socket);
-const struct kontor_endpoint *kontor_client_socket_endpoint(const struct kontor_client_socket *socket);
 
 const struct kontor_client_pong *kontor_client_socket_pong(const struct kontor_client_socket *socket);
 

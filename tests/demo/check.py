@@ -2,7 +2,6 @@
 """Checks a settled window apart from Kontor's code: the input files against the tables (by SQL) and the payment file (by a
 small XML reader and xmllint). Every function returns a list of what is wrong; empty is good."""
 import collections
-import csv
 import hashlib
 import io
 import json
@@ -236,8 +235,3 @@ def check_totals(element, count, scaled, where):
     if int(whole) * 100000 + int(fraction.ljust(5, "0") or "0") != scaled:
         wrong.append(f"{where}: CtrlSum is {element.find(f'{NS}CtrlSum').text}, counted {scaled}/100000")
     return wrong
-
-
-def read_csv(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))

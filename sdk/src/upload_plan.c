@@ -17,7 +17,7 @@
 /* In one chunk all batches but the first are read while the one before is stored; a lane that runs out of chunks waits
  * for its last one. */
 #define CHUNK_BATCHES 5
-/* 12 bytes of memory a row: 600 MB. */
+/* 12 bytes of memory a row: 600 MB, for which packaging/systemd leaves room. */
 #define ROWS_LIMIT UINT64_C(50000000)
 /* Of the rows of a block, 9 MiB at most, and of what identify() makes of them. */
 #define BLOCK_MEMORY (256u << 20)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator is told when something is off: files that cannot be written, interrupted commands, the wrong upload."""
-import contextlib
 import os
 import pty
 import select
@@ -28,17 +27,6 @@ class Operator(Scenario):
     def start(self, *arguments, **options):
         return subprocess.Popen([KONTOR, *map(str, arguments)], env=self.kontor.environment, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, **options)
-
-    @contextlib.contextmanager
-    def held(self, rows):
-        """A transaction beside, that holds these rows: whoever wants to change them waits."""
-        with subprocess.Popen(["mariadb", "--no-defaults", f"--socket={self.kontor.socket}", "-u", "root", "-nBN", "kontor"],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-            holder.stdin.write(f"BEGIN; SELECT 'held' FROM {rows} FOR UPDATE;\n")
-            holder.stdin.flush()
-            self.assertEqual(holder.stdout.readline(), "held\n")
-            yield
-            holder.stdin.close()
 
     def long_file(self, letter, rows):
         return self.file("\n".join([HEADER] + [item(order=f"{letter}-{n}", shop=1 + n % 997) for n in range(rows)]) + "\n")
@@ -121,7 +109,7 @@ class Interrupted(Operator):
         path, rejects = self.long_file("S", 600_000), self.scratch / "s.rejects"
         command = self.start("upload", path, "--kind", "billing-items", "--region", "SG", "--dry-run", "--rejects", rejects)
         self.wait_for(lambda: self.count("upload", "region = 'SG' AND received_bytes > 0"))
-        with self.held("upload WHERE region = 'SG'"):
+        with self.kontor.session("BEGIN; SELECT 1 FROM upload WHERE region = 'SG' FOR UPDATE"):
             command.send_signal(signal.SIGINT)
             _, error = command.communicate()
         self.assertEqual(command.returncode, -signal.SIGINT)
@@ -162,7 +150,7 @@ class Interrupted(Operator):
         path = self.long_file("C", 120_000)
         started = self.kontor.json("upload", path, "--kind", "billing-items", "--region", "TH")
         self.wait_for(lambda: self.count("item_batch", "region = 'TH'"))
-        with self.held("item_batch WHERE region = 'TH'"):                             # nothing can be taken back meanwhile
+        with self.kontor.session("BEGIN; SELECT 1 FROM item_batch WHERE region = 'TH' FOR UPDATE"):      # nothing can be taken back meanwhile
             self.kontor.json("jobs", "cancel", started["job_id"])
             follow, terminal = self.on_terminal("jobs", "follow", started["job_id"])
             seen = self.read_until(terminal, b"taken back")

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lane of uploads holds no more database sessions than it may have, by the server's list and by its own count."""
-import contextlib
 import hashlib
 import os
-import subprocess
 import time
 import unittest
 
@@ -40,17 +38,8 @@ class UploadSessions(Scenario):
 
     # ---- what stands still while a table is locked
 
-    @contextlib.contextmanager
     def locked(self, table, how):
-        with subprocess.Popen(["mariadb", "--no-defaults", f"--socket={self.kontor.socket}", "-u", "root", "-BNn"],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as lock:
-            lock.stdin.write(f"LOCK TABLES kontor.{table} {how}; SELECT 'locked';\n")
-            lock.stdin.flush()
-            self.assertEqual(lock.stdout.readline(), "locked\n")
-            try:
-                yield
-            finally:
-                lock.stdin.close()
+        return self.kontor.session(f"LOCK TABLES {table} {how}")
 
     def held(self):
         """Those that are held for longer than anything takes that is not locked out."""

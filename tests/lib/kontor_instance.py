@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private Kontor for tests: MariaDB and kontord below a folder, the command line against it, and SQL beside it."""
+import contextlib
 import json
 import os
 import pathlib
@@ -104,3 +105,17 @@ class Instance:
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
         return [line.split("\t") for line in done.stdout.splitlines()]
+
+    @contextlib.contextmanager
+    def session(self, statements):
+        """A session that has done these and then stays as it is, with what it has locked, to the end of the block."""
+        with subprocess.Popen(["mariadb", "--no-defaults", f"--socket={self.socket}", "-u", "root", "-nBN", "kontor"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as beside:
+            beside.stdin.write(f"{statements}; SELECT 'all of it is done';\n")
+            beside.stdin.flush()
+            if "all of it is done\n" not in iter(beside.stdout.readline, ""):
+                raise RuntimeError(f"failed: {statements}")
+            try:
+                yield
+            finally:
+                beside.stdin.close()

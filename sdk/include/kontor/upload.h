@@ -104,7 +104,8 @@ struct kontor_upload_kind {
 	/* Parses the row's fields into row->parsed (allocated in arena) and fills amount, currency and the identity, or
 	 * rejects it with BAD_ROW. Pure: the same row of an upload always gets the same answer. Called in plan and
 	 * again before apply, by the lane's thread and by another one beside it (which has worker_start and worker_stop
-	 * like a worker). Returns 0 (also for a bad row); other values fail the job. */
+	 * like a worker). Returns 0 (also for a bad row); BAD_REQUEST: not the row but the file is wrong, which is
+	 * refused; other values fail the step. */
 	int (*identify)(void *self, const struct kontor_upload *upload, struct kontor_row *row, kontor_arena *arena,
 			struct kontor_identity *ret_identity, struct kontor_error *err);
 	/* Of rows with the same identity and the same facts the first line is ok and the others duplicate_in_file.
@@ -118,7 +119,7 @@ struct kontor_upload_kind {
 	int (*apply)(void *self, kontor_conn *tx, const struct kontor_upload *upload, struct kontor_row *rows,
 		     size_t rows_len, struct kontor_error *err);
 
-	/* After all chunks: whether another user must approve; NULL = never. */
+	/* After all batches: whether another user must approve; NULL = never. */
 	bool (*needs_approval)(void *self, const struct kontor_upload *upload,
 			       const uint64_t counts[KONTOR_VERDICT_COUNT]);
 	/* The upload counts from now on. In the transaction that makes the upload `accepted`. NULL: nothing to do. */

@@ -334,6 +334,17 @@ int connection_guard_start(struct unit *unit, struct kontor_error *err)
 	return 0;
 }
 
+bool connection_guard_unread(const struct unit *unit)
+{
+	struct connection_list list = {.endpoints = unit->guard->endpoints, .epoll = -1};
+	if (!connection_list_open(&list))
+		return false;
+	connection_list_find(&list);
+	bool unread = connection_list_unread(&list);
+	connection_list_close(&list);
+	return unread;
+}
+
 void connection_guard_stop(struct unit *unit)
 {
 	struct connection_guard *guard = unit->guard;

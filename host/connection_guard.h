@@ -17,6 +17,9 @@
 int connection_guard_start(struct unit *unit, struct kontor_error *err);
 void connection_guard_stop(struct unit *unit);
 
+/* Whether a caller on this machine has not read all his answers. Any thread, while the guard runs. */
+bool connection_guard_unread(const struct unit *unit);
+
 /* The front: `message` is a frame of a whole message. Costs one look at memory while nobody wants marks. */
 static inline void connection_completed(struct connection_marks *marks, zmq_msg_t *message)
 {

@@ -215,6 +215,16 @@ void connection_list_look(struct connection_list *list, struct connection_marks 
 	}
 }
 
+bool connection_list_unread(const struct connection_list *list)
+{
+	for (size_t i = 0; i < list->len; i++) {
+		int unread = 0;
+		if (!list->all[i].tcp && ioctl(list->all[i].handle, SIOCOUTQ, &unread) == 0 && unread > 0)
+			return true;
+	}
+	return false;
+}
+
 void connection_peer(const struct connection *connection, char *out, size_t size)
 {
 	union address peer;

@@ -49,6 +49,8 @@ void connection_list_close(struct connection_list *list);
 void connection_list_find(struct connection_list *list);
 /* One look at all: what came, what is not read, which completed a message. */
 void connection_list_look(struct connection_list *list, struct connection_marks *marks, int64_t now_ms);
+/* Whether somebody on this machine has not read all that was sent to him. By tcp the kernel does not know. */
+bool connection_list_unread(const struct connection_list *list);
 /* "uid=1000 pid=4711" or "address=10.3.0.17:51234". */
 void connection_peer(const struct connection *connection, char *out, size_t size);
 

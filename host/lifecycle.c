@@ -33,10 +33,13 @@
 #define HEALTH_EVERY_MS 5000 /* how often plugins are asked how they are */
 #define FRONT_STUCK_MS 10000 /* a front loop silent for longer is no longer alive: the watchdog is not fed */
 #define DRAIN_POLL_MS 10
-/* A unit that drains goes on refusing until callers outside have been silent for so long: a client calls without a PING
- * before for a much shorter time after an answer (FRESH_MS in sdk/src/client_socket.c), so that all have heard of it,
- * on a busy machine too. Whoever never stops asking is not waited for. */
+/* A unit that drains goes on refusing until callers outside have been silent for so long, and have read their answers
+ * before: a client calls without a PING before for a shorter time after an answer (FRESH_MS in
+ * sdk/src/client_socket.c), so that all have heard of it, on a busy machine too; and libzmq loses what came, but was
+ * not read yet, with the connection (ZMQ_IMMEDIATE, 4.3.4). Whoever never stops asking, or never reads, is not waited
+ * for. */
 #define SILENCE_MS 200
+#define SILENCE_SEEN_MS 50 /* as much of it as passes while the unit drains, though nobody has asked for long */
 #define SILENCE_LIMIT_MS 1500
 #define SOCKETS_LIMIT 8192 /* one per worker, lane thread and endpoint that they call */
 
@@ -168,12 +171,20 @@ static void sleep_ms(unsigned ms)
 	nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
 
-static void wait_for_silence(const struct front *front)
+/* Counts turns, not the clock: while this process did not run, nobody was silent, and what came meanwhile is still to
+ * be read. */
+static void wait_for_silence(const struct unit *unit)
 {
-	int64_t begun_ms = kontor_monotonic_ms(), now_ms = begun_ms;
-	while (now_ms - front->answered_us / 1000 < SILENCE_MS && now_ms - begun_ms < SILENCE_LIMIT_MS) {
+	int64_t answered_us = unit->front->answered_us, silent_ms = kontor_monotonic_ms() - answered_us / 1000;
+	if (silent_ms > SILENCE_MS - SILENCE_SEEN_MS)
+		silent_ms = SILENCE_MS - SILENCE_SEEN_MS;
+	for (int64_t spent_ms = 0; silent_ms < SILENCE_MS && spent_ms < SILENCE_LIMIT_MS; spent_ms += DRAIN_POLL_MS) {
 		sleep_ms(DRAIN_POLL_MS);
-		now_ms = kontor_monotonic_ms();
+		silent_ms += DRAIN_POLL_MS;
+		if (unit->front->answered_us != answered_us || connection_guard_unread(unit)) {
+			answered_us = unit->front->answered_us;
+			silent_ms = 0;
+		}
 	}
 }
 
@@ -182,7 +193,7 @@ static void stop_workers(struct unit *unit)
 {
 	while (atomic_load(&unit->front->outstanding))
 		sleep_ms(DRAIN_POLL_MS);
-	wait_for_silence(unit->front);
+	wait_for_silence(unit);
 	for (size_t i = 0; i < unit->plugins_len; i++)
 		if (unit_plugin_at(unit, i))
 			plugin_drain(unit_plugin_at(unit, i));

@@ -2,6 +2,7 @@
 """A unit with the plugin `probe`: what its callers see. Arguments: kontord, folder of test plugins, shipped conf/.
 
 Runs under tests/lib/with-mariadb (KONTOR_TEST_SOCKET)."""
+import contextlib
 import itertools
 import os
 import pathlib
@@ -16,6 +17,9 @@ import unittest
 
 import msgpack
 import zmq
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests/lib"))
+from zmtp_peer import Peer                                          # noqa: E402
 
 KONTORD, PLUGINS, CONF = sys.argv[1:4]
 REQUEST, REPLY, ERROR, PING, PONG, CANCEL = 1, 2, 3, 4, 5, 6
@@ -427,6 +431,32 @@ class Lifecycle(UnitTest):
         self.assertEqual((header[2], body), (running, {}))
         self.assertEqual(self.process.wait(PATIENCE), 0)
         self.assertFalse((self.folder / "run/one.sock").exists())
+
+    def unread_answer(self):
+        """A peer to whom an answer was sent that he has not read."""
+        peer = Peer(self.endpoint)
+        self.addCleanup(peer.close)
+        pings = self.counters()["pings"]
+        peer.send(msgpack.packb([1, PING, 5]), msgpack.packb({}))
+        self.wait_until(lambda: self.counters()["pings"] > pings, "answered")
+        return peer
+
+    def test_a_stop_waits_for_callers_who_have_not_read_their_answers(self):
+        for _ in range(5):                                          # it does not wait for ever: this process may have been too late
+            peer = self.unread_answer()
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.6)
+                self.start()
+                continue
+            self.assertEqual(msgpack.unpackb(peer.receive()[0])[1:3], [PONG, 5])
+            self.assertEqual(self.process.wait(PATIENCE), 0)
+            return
+        self.fail("it never waited")
+
+    def test_a_stop_does_not_wait_for_who_never_reads(self):
+        self.unread_answer()
+        self.assertEqual(self.stop(), 0)
 
     def test_a_stop_that_takes_too_long_is_cut_off(self):
         (self.folder / "conf/conf.d/drain.conf").write_text("drain_timeout = 1s\n")

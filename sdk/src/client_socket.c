@@ -27,7 +27,7 @@
  * answer may have waited for its reader. Both less than a unit's shortest drain (host/lifecycle.c): whoever it has not
  * told yet asks it first, so no request reaches a unit that has just gone. */
 #define FRESH_MS 25
-#define FRESH_ANSWER_MS 150
+#define FRESH_ANSWER_MS 150 /* and the way to the peer and back */
 #define PING_EVERY_MS 1000
 /* How often a call that waits looks whether its connection is still there. Shorter than the time before the first
  * reconnect, behind which the loss could not be seen any more. */
@@ -45,8 +45,9 @@ struct kontor_client_socket {
 	uint64_t last_id;
 	uint64_t probe_id; /* of the PING that a probe waits for; 0: none */
 	struct kontor_client_pong pong;
-	int64_t heard_ms;    /* when the last frame was read; 0: none since the socket was opened */
-	int64_t answered_ms; /* when the last thing was sent that was answered: then or later the peer was there */
+	int64_t heard_ms;      /* when the last frame was read; 0: none since the socket was opened */
+	int64_t answered_ms;   /* when the last thing was sent that was answered: then or later the peer was there */
+	int64_t round_trip_ms; /* the shortest of a PING; 0: none yet, or less than a millisecond */
 };
 
 /* Where the request ids of a socket begin: an answer that something between kept back and gives to another socket does
@@ -85,7 +86,7 @@ static void close_dealer(struct kontor_client_socket *s)
 	if (s->dealer)
 		zmq_close(s->dealer);
 	s->dealer = NULL;
-	s->heard_ms = s->answered_ms = 0;
+	s->heard_ms = s->answered_ms = s->round_trip_ms = 0;
 	s->probe_id = 0;
 	s->pong.instance = s->pong.connection = 0;
 }
@@ -298,17 +299,14 @@ static int64_t connect_until_ms(const struct kontor_client_socket *s, const stru
 
 static bool is_fresh(const struct kontor_client_socket *s, int64_t now_ms)
 {
-	return s->heard_ms && now_ms - s->heard_ms < FRESH_MS && now_ms - s->answered_ms < FRESH_ANSWER_MS;
+	return s->heard_ms && now_ms - s->heard_ms < FRESH_MS &&
+	       now_ms - s->answered_ms < FRESH_ANSWER_MS + s->round_trip_ms;
 }
 
-/* Makes sure that somebody is there before anything is sent that has an effect, and learns who. */
-static int reach(struct kontor_client_socket *s, const struct kontor_client_request *request, struct kontor_error *err)
+/* Whether the peer is there, by a PING. */
+static int ask(struct kontor_client_socket *s, const struct kontor_client_request *request, struct kontor_error *err)
 {
-	int rc = open_dealer(s, true, err);
-	int64_t now_ms = kontor_monotonic_ms();
-	if (rc || is_fresh(s, now_ms))
-		return rc;
-	int64_t until_ms = connect_until_ms(s, request, now_ms);
+	int64_t until_ms = connect_until_ms(s, request, kontor_monotonic_ms());
 	uint64_t ping_id = ++s->last_id;
 	s->probe_id = 0; /* its PONG may be read here */
 	if (!wait_for(s, ZMQ_POLLOUT, until_ms))
@@ -318,7 +316,25 @@ static int reach(struct kontor_client_socket *s, const struct kontor_client_requ
 		return fail_nobody(s, err);
 	if (!await_pong(s, ping_id, until_ms))
 		return kontor_monotonic_ms() < request->deadline_ms ? fail_nobody(s, err) : fail_late(request, err);
+	int64_t round_trip_ms = kontor_monotonic_ms() - sent_ms;
+	if (!s->answered_ms || round_trip_ms < s->round_trip_ms)
+		s->round_trip_ms = round_trip_ms;
 	s->answered_ms = sent_ms;
+	return 0;
+}
+
+/* Makes sure that somebody is there before anything is sent that has an effect, and learns who. A PONG that waited for
+ * its reader is old news; asked once more, as whoever is always late would ask for ever. */
+static int reach(struct kontor_client_socket *s, const struct kontor_client_request *request, struct kontor_error *err)
+{
+	int rc = open_dealer(s, true, err);
+	if (rc || is_fresh(s, kontor_monotonic_ms()))
+		return rc;
+	rc = ask(s, request, err);
+	if (!rc && !is_fresh(s, kontor_monotonic_ms()))
+		rc = ask(s, request, err);
+	if (rc)
+		return rc;
 	if (request->elsewhere && !s->pong.ready)
 		return kontor_fail(err, KONTOR_E_DRAINING, "%s: %s does not take calls now", request->method,
 				   s->endpoint->endpoint);

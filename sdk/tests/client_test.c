@@ -30,7 +30,8 @@ static struct kontor_error err;
 static struct peer {
 	pthread_t thread;
 	atomic_bool stop, deaf; /* deaf: reads and answers nothing */
-	atomic_int requests;
+	atomic_int requests, pings;
+	atomic_uint late_ms; /* the next frame is answered so late */
 	uint64_t instance, connection;
 	int busy_left;             /* requests still to be answered BUSY */
 	int silent_left;           /* requests still to be swallowed */
@@ -94,6 +95,8 @@ static void peer_take(void *router)
 	zmq_recv(router, frame, sizeof(frame), 0);
 	if (rc || peer.deaf || in.kind == KONTOR_FRAME_CANCEL)
 		return;
+	peer.pings += in.kind == KONTOR_FRAME_PING;
+	usleep(atomic_exchange(&peer.late_ms, 0) * 1000);
 	if (in.kind == KONTOR_FRAME_REQUEST) {
 		peer.requests++;
 		snprintf(peer.last_key, sizeof(peer.last_key), "%s", in.key);
@@ -302,6 +305,35 @@ static void test_unknown_stays_unknown(void **state)
 	assert_int_equal(call("test.echo", 6500, "a-key"), KONTOR_E_UNKNOWN_OUTCOME);
 }
 
+/* What was answered long ago, by a unit that may have gone since, is read now. */
+static void test_an_answer_that_took_long_is_no_news_of_the_peer(void **state)
+{
+	(void)state;
+	int pings = 0, tries = 0;
+	do { /* it may have been a PONG that was late, on a machine that stands still now and then */
+		assert_true(tries++ < 10);
+		assert_int_equal(call("test.echo", 5000, NULL), 0);
+		peer.late_ms = 300;
+		assert_int_equal(call("test.echo", 5000, NULL), 0);
+		pings = peer.pings;
+		assert_int_equal(call("test.echo", 5000, NULL), 0);
+	} while (peer.pings == pings);
+}
+
+static void test_a_pong_that_took_long_is_asked_for_once_more(void **state)
+{
+	(void)state;
+	int pings = 0, tries = 0;
+	assert_int_equal(call("test.echo", 5000, NULL), 0);
+	do { /* a machine that stood still takes the time for that of the way */
+		assert_true(tries++ < 10);
+		usleep(100000);
+		pings = peer.pings;
+		peer.late_ms = 300;
+		assert_int_equal(call("test.echo", 5000, NULL), 0);
+	} while (peer.pings < pings + 2);
+}
+
 static void *many_calls(void *arg)
 {
 	(void)arg;
@@ -366,6 +398,8 @@ int main(void)
 		WITH_PEER(test_an_unknown_outcome_is_retried_only_with_a_key),
 		WITH_PEER(test_a_peer_that_hangs_is_noticed),
 		WITH_PEER(test_unknown_stays_unknown),
+		WITH_PEER(test_an_answer_that_took_long_is_no_news_of_the_peer),
+		WITH_PEER(test_a_pong_that_took_long_is_asked_for_once_more),
 		WITH_PEER(test_threads_have_their_own_sockets),
 		WITH_PEER(test_routes_say_where_a_service_is),
 	};

@@ -59,7 +59,7 @@ class UploadSessions(Scenario):
     def await_job(self, job_id, condition):
         until = time.monotonic() + PATIENCE
         while not self.count("job", f"job_id = {job_id} AND {condition}"):
-            self.assertLess(time.monotonic(), until, self.kontor.sql(f"SELECT * FROM job WHERE job_id = {job_id}"))
+            self.assertLess(time.monotonic(), until, self.kontor.sql(f"SELECT state, stage, error FROM job WHERE job_id = {job_id}"))
             time.sleep(0.02)
 
     # ---- uploads without ids, so that these are issued

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The report of what was rejected of the uploads that a region began during a window.
+ * The report of what was rejected of the uploads that a region began during a window. A job's output stays for a time
+ * of its own, whatever becomes of the uploads; so no row goes into it whose kind holds bank accounts: what was wrong
+ * with it, and where, is enough to find it (upload.rejects), as long as it is kept.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,8 +11,8 @@
 #include "kontor/region.h"
 #include "kontor/report.h"
 #include "kontor/time.h"
+#include "retention.h"
 #include "statements.h"
-#include "upload.h"
 
 #define PAGE_ROWS 500 /* a line of a file has up to 64 KiB */
 
@@ -39,8 +41,10 @@ static int write_row(kontor_job *job, const kontor_rows *rows, struct kontor_rep
 	fprintf(page->out, "%" PRIu64 ",%s,", page->cursor.first, kontor_rows_string(rows, 1));
 	kontor_report_field(page->out, kontor_rows_text(rows, 2), ',');
 	fprintf(page->out, "%" PRIu64 ",", page->cursor.second);
-	for (unsigned column = 4; column <= 7; column++) /* column, verdict, reason, the line itself */
-		kontor_report_field(page->out, kontor_rows_text(rows, column), column < 7 ? ',' : '\n');
+	for (unsigned column = 4; column <= 6; column++) /* column, verdict, reason */
+		kontor_report_field(page->out, kontor_rows_text(rows, column), ',');
+	bool shown = !kind_holds_accounts(kontor_rows_string(rows, 1));
+	kontor_report_field(page->out, shown ? kontor_rows_text(rows, 7) : (struct kontor_text){0}, '\n');
 	return 0;
 }
 

@@ -10,8 +10,8 @@
 
 #include "upload.h"
 
-/* Whether the rows of a kind hold bank accounts: their rejects go with the file's bytes, and viewers do not see them.
- */
+/* Whether the rows of a kind hold bank accounts: their rejects go with the file's bytes, viewers do not see them, and
+ * no copy is made of them. Nothing else of such an upload holds any: the reason of a reject never quotes its row. */
 bool kind_holds_accounts(const char *kind);
 
 /* One turn: bounded transactions, safe to break off and to repeat. `stopping` (NULL: never) is looked at between them.

@@ -140,6 +140,26 @@ class Reports(Scenario):
         self.assertEqual(self.report("rejects", region="MY", window=window), [])
         self.assertEqual(self.report("rejects", window="2026-W02"), [])
 
+    def test_a_report_of_rejects_has_no_bank_account(self):
+        """What a job made is kept for a time of its own; an upload's rows may have to go before."""
+        window = self.kontor.sql("SELECT DATE_FORMAT(DATE_ADD(NOW(), INTERVAL 8 HOUR), '%x-W%v')")[0][0]     # Taipei's week
+        payees = self.upload(self.file("shop_user_id,name,country,currency,iban,account,bank_code\n"
+                                       "7,Ann,DE,TWD,DE89370400440532013001,,\n8,Bob,TW,TWD,,12345 6789012,004\n"
+                                       "9,Chi,TW,TWD,,\"98765432109,004\n"), kind="payees", region="TW")
+        self.assertVerdicts(payees, bad_row=3)
+        self.upload(self.items_file(item(order="no/order", amount="1")), region="TW")
+        rows = self.report("rejects", region="TW", window=window)
+        self.assertEqual([(row["kind"], row["line"], row["verdict"]) for row in rows],
+                         [*(("payees", line, "bad_row") for line in "234"), ("billing-items", "2", "bad_row")])
+        self.assertEqual([bool(row["reason"]) for row in rows], [True] * 4)
+        self.assertEqual([row["row"] for row in rows[:3]], [""] * 3)
+        self.assertIn("no/order", rows[3]["row"])
+        report = (self.scratch / "rejects.out").read_text()
+        code, shown, _ = self.kontor.run("upload", "rejects", payees["upload_id"])
+        for account in "DE89370400440532013001", "12345 6789012", "98765432109":
+            self.assertIn(account, shown)
+            self.assertNotIn(account, report)
+
     def test_a_report_does_not_wait_for_a_lane_of_uploads_that_is_full(self):
         """The table that uploads write is locked, so that none of them can end before the report did."""
         threads = next(lane["threads"] for unit in self.kontor.lines("status") for lane in unit["lanes"] if lane["lane"] == "upload")

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kontor/upload.h"
 #include "statements.h"
 #include "store.h"
 
@@ -57,20 +58,21 @@ static void read_stored(const kontor_rows *rows, struct stored_item *ret_stored,
 	memcpy(ret_probe->identity.key, key.data, KONTOR_IDENTITY_SIZE);
 }
 
-/* The fact is in an upload that may still be cancelled. The younger upload waits for the older one as long as it takes
- * (BUSY); the older one is retried a limited number of times (STORAGE) and then gives up, so that two uploads which
- * hold facts of each other do not wait for ever. */
-static int wait_for_upload(const struct item_batch *batch, const struct stored_item *stored, struct kontor_error *err)
+/* The fact is in an upload that may still be cancelled: whether it counts is known later. */
+static int wait_for_upload(kontor_conn *tx, const struct item_batch *batch, const struct stored_item *stored,
+			   struct kontor_error *err)
 {
-	int code = batch->upload_id && batch->upload_id < stored->upload_id ? KONTOR_E_STORAGE : KONTOR_E_BUSY;
-	return kontor_fail(err, code,
+	if (batch->upload_id)
+		return kontor_upload_wait(tx, batch->upload_id, stored->upload_id, stored->line, err);
+	return kontor_fail(err, KONTOR_E_BUSY,
 			   "billing item %" PRIu64 " is also on line %" PRIu64 " of upload %" PRIu64
 			   ", which is not accepted yet; try again when it is accepted or cancelled",
 			   stored->billing_item_id, stored->line, stored->upload_id);
 }
 
-static int judge_rows(struct settlement *self, const struct lookup *lookup, const struct item_batch *batch,
-		      kontor_rows *rows, struct item **items, size_t len, struct kontor_error *err)
+static int judge_rows(struct settlement *self, kontor_conn *tx, const struct lookup *lookup,
+		      const struct item_batch *batch, kontor_rows *rows, struct item **items, size_t len,
+		      struct kontor_error *err)
 {
 	struct stored_item stored;
 	struct item probe, *probe_at = &probe;
@@ -81,7 +83,7 @@ static int judge_rows(struct settlement *self, const struct lookup *lookup, cons
 		if (!found) /* the same id in another shop is another item */
 			continue;
 		if (!stored.accepted && stored.upload_id != batch->upload_id && !batch->dry_run)
-			return wait_for_upload(batch, &stored, err);
+			return wait_for_upload(tx, batch, &stored, err);
 		item_compare(*found, &stored, self->host);
 	}
 	return rc;
@@ -103,7 +105,7 @@ static int look_up(struct settlement *self, kontor_conn *tx, const struct lookup
 	int rc = kontor_db_query(tx, KONTOR_READ_ALL, lookup->sql, params, &rows, err);
 	if (rc)
 		return rc;
-	rc = judge_rows(self, lookup, batch, rows, items, len, err);
+	rc = judge_rows(self, tx, lookup, batch, rows, items, len, err);
 	kontor_rows_close(rows);
 	return rc;
 }

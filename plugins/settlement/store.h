@@ -15,8 +15,8 @@ struct item_batch {
 };
 
 /* Gives each undecided item (verdict OK) its verdict, window and id, and inserts those that end ok or late. In the
- * caller's transaction. `items` is reordered. BUSY or STORAGE when an upload that is not accepted yet holds one of the
- * facts: whether it counts is known later, so nothing may be decided now. */
+ * caller's transaction. `items` is reordered. BUSY when an upload that is not accepted yet holds one of the facts:
+ * whether it counts is known later, so nothing may be decided now (kontor_upload_wait: the transaction has to end). */
 int store_items(struct settlement *self, kontor_conn *tx, const struct item_batch *batch, struct item **items,
 		size_t len, struct kontor_error *err);
 

@@ -65,6 +65,14 @@ static void write_dead_letter(struct settlement *s, unsigned attempts)
 	take_text(s, text);
 }
 
+static void write_last_words(struct settlement *s)
+{
+	char text[JOB_TEXT_SIZE];
+	snprintf(text, sizeof(text), "%.*s, then: kontor jobs retry %llu", REASON_SIZE, s->text,
+		 (unsigned long long)s->job->lease.job_id);
+	take_text(s, text);
+}
+
 static void decide_failure(struct settlement *s, int code, const struct kontor_error *failure)
 {
 	enum kontor_outcome outcome = kontor_code_outcome(code);
@@ -73,7 +81,10 @@ static void decide_failure(struct settlement *s, int code, const struct kontor_e
 	s->ending = ENDS_RETRIED;
 	if (s->job->stage == STAGE_UNDO)
 		return; /* what was begun to be taken back is taken back, however long it takes */
-	if (s->job->worn_out) {
+	if (s->job->gives_up) {
+		s->ending = ENDS_DEAD;
+		write_last_words(s);
+	} else if (s->job->worn_out) {
 		s->ending = ENDS_DEAD;
 		write_dead_letter(s, s->job->losses);
 	} else if (s->job->failed || code <= -100 || outcome == KONTOR_OUTCOME_FINAL) {

@@ -63,6 +63,7 @@ struct kontor_job {
 	bool concluded; /* kontor_job_planned, kontor_chunk_done or kontor_job_done was called */
 	bool failed;    /* kontor_job_fail was called */
 	bool worn_out;  /* the process died in this step too often: it is not even tried */
+	bool gives_up;  /* no further try is of use now: it is dead, with what to do as the reason */
 	uint32_t wait_ms;
 	char wait_reason[JOB_TEXT_SIZE];
 

@@ -53,5 +53,7 @@ int upload_restart(kontor_conn *tx, uint64_t job_id, const char *job_kind, struc
 		return kontor_fail(err, KONTOR_E_CONFLICT,
 				   "the bytes of upload %llu are not there any more: upload the file again",
 				   (unsigned long long)upload_id);
+	if (rc == 0)
+		rc = kontor_db_exec(tx, SQL_FORGET_WAITS, KONTOR_PARAMS(P_UINT(upload_id)), NULL, err);
 	return rc ? rc : kontor_db_exec(tx, SQL_RESTART, KONTOR_PARAMS(P_UINT(upload_id)), NULL, err);
 }

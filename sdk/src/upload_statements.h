@@ -46,12 +46,23 @@
 	"UPDATE upload SET state = ?, error_code = ?, error = ?, ended_ms = " UPLOAD_NOW_MS " "                        \
 	"WHERE upload_id = ? AND state NOT IN ('refused', 'accepted', 'dry_run')"
 
+/* ---- waiting for another upload ---- */
+
+#define SQL_NOTE_WAIT "UPDATE upload SET waits_for = ? WHERE upload_id = ? AND waits_for <> ?"
+#define SQL_WAITS_FOR                                                                                                  \
+	"SELECT u.waits_for FROM upload u JOIN job j ON j.job_id = u.job_id "                                          \
+	"WHERE u.upload_id = ? AND u.state = 'importing' AND j.stage <> 'undo'"
+/* Whoever waited for it has gone on since. */
+#define SQL_FORGET_WAITS "UPDATE upload SET waits_for = 0 WHERE waits_for = ?"
+
+/* ---- a dead one begins again ---- */
+
 #define SQL_LOCK_FOR_RESTART "SELECT state, error FROM upload WHERE upload_id = ? FOR UPDATE"
 /* Deleted first of all; with the upload's row locked, so that nobody deletes it now. */
 #define SQL_FIRST_PIECE "SELECT 1 FROM upload_piece WHERE upload_id = ? AND file_offset = 0 FOR UPDATE"
 #define SQL_RESTART                                                                                                    \
 	"UPDATE upload SET state = 'checking', header = '', rows_total = 0, packing = '', plain_bytes = 0, "           \
-	"error_code = 0, error = '', ended_ms = 0, checked_ms = " UPLOAD_NOW_MS " WHERE upload_id = ?"
+	"error_code = 0, error = '', ended_ms = 0, waits_for = 0, checked_ms = " UPLOAD_NOW_MS " WHERE upload_id = ?"
 
 #define SQL_INSERT_REJECT                                                                                              \
 	"INSERT INTO upload_reject (upload_id, line_no, column_no, column_name, verdict, reason, raw) "                \

@@ -172,7 +172,7 @@ static void test_a_fact_in_an_unaccepted_upload_waits_for_it(void **state)
 	batch_add(older, 1, "W-1", "10.00", IN_W45, 0);
 	assert_int_equal(batch_apply(younger), KONTOR_E_BUSY);
 	assert_non_null(strstr(err.message, "upload 11"));
-	assert_int_equal(batch_apply(older), KONTOR_E_STORAGE);
+	assert_int_equal(batch_apply(older), KONTOR_E_BUSY);
 	assert_int_equal(sql_int("SELECT COUNT(*) FROM billing_item"), 1);
 	younger->upload.dry_run = true;
 	check(batch_apply(younger));

@@ -60,6 +60,7 @@ static struct test_kind {
 	void (*interrupt)(void); /* called by apply(), once */
 	void (*undoing)(void);   /* called by undo(), once */
 	unsigned refusals;       /* runs of accept() that fail */
+	bool waits;              /* for another upload that has a row too, and is not accepted */
 } test_kind;
 
 static const struct kontor_column item_columns[] = {
@@ -90,14 +91,26 @@ static int identify_item(void *self, const struct kontor_upload *upload, struct 
 	return 0;
 }
 
+/* *ret_upload_id: the upload that has the item and is not accepted yet; 0: none. */
+static int find_unaccepted(kontor_conn *tx, uint64_t id, int64_t *ret_upload_id, struct kontor_error *e)
+{
+	int rc = kontor_db_query_int(tx, "SELECT upload_id FROM test_item WHERE id = ? AND accepted = 0",
+				     KONTOR_PARAMS(P_UINT(id)), ret_upload_id, e);
+	return rc == KONTOR_E_NOT_FOUND ? 0 : rc;
+}
+
 static int store_item(kontor_conn *tx, const struct kontor_upload *upload, struct kontor_row *row,
 		      struct kontor_error *e)
 {
+	int64_t other = 0;
 	uint64_t id = 0;
 	kontor_parse_id(row->fields[0], &id);
 	int rc =
 		kontor_db_exec(tx, "INSERT INTO test_item (id, amount_minor, upload_id) VALUES (?, ?, ?)",
 			       KONTOR_PARAMS(P_UINT(id), P_INT(row->amount_minor), P_UINT(upload->upload_id)), NULL, e);
+	if (rc == KONTOR_E_CONFLICT && test_kind.waits && (rc = find_unaccepted(tx, id, &other, e)) == 0)
+		rc = other ? kontor_upload_wait(tx, upload->upload_id, (uint64_t)other, row->line, e)
+			   : KONTOR_E_CONFLICT;
 	if (rc == KONTOR_E_CONFLICT) {
 		kontor_row_reject(row, KONTOR_VERDICT_ALREADY_EXISTS, 0, "item %llu is there", (unsigned long long)id);
 		return 0;

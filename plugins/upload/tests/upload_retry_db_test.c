@@ -293,6 +293,110 @@ static void test_a_failed_report_of_rejects_is_tried_again(void **state)
 	assert_string_equal(info.state, "queued");
 }
 
+/* ---- uploads that wait for each other ---------------------------------------------------------------------------- */
+
+#define SHARED_ROWS 25000
+
+/* The same rows, from the first or from the last on. */
+static struct answer send_shared(bool backwards)
+{
+	const size_t capacity = SHARED_ROWS * 16;
+	char *text = malloc(capacity);
+	assert_non_null(text);
+	size_t size = (size_t)snprintf(text, capacity, "id,amount\n");
+	for (int i = 1; i <= SHARED_ROWS; i++)
+		size += (size_t)snprintf(text + size, capacity - size, "%d,3\n", backwards ? SHARED_ROWS + 1 - i : i);
+	struct answer sent = send_bytes(text, size, 100000, 0);
+	free(text);
+	return sent;
+}
+
+/* The older one has stored a batch; meanwhile the younger one comes as far as it can. */
+static void run_the_younger_one(void)
+{
+	if (test_kind.applied < 2)
+		test_kind.interrupt = run_the_younger_one;
+	else
+		run_jobs();
+}
+
+static void wake_and_run(uint64_t job_id)
+{
+	ok(kontor_db_transaction(conn, tx_wake, &job_id, &err));
+	run_jobs();
+}
+
+static void assert_waits(uint64_t job_id, uint64_t upload_id)
+{
+	char name[32];
+	struct kontor_job_info info;
+	ok(kontor_job_get(conn, job_id, &info, &err));
+	snprintf(name, sizeof(name), "of upload %llu,", (unsigned long long)upload_id);
+	if (strcmp(info.state, "waiting") != 0 || !strstr(info.error, name) || !strstr(info.error, "goes on by itself"))
+		fail_msg("the job is %s: %s", info.state, info.error);
+}
+
+static void begin_circle(struct answer *older, struct answer *younger)
+{
+	*older = send_shared(false);
+	*younger = send_shared(true);
+	test_kind.waits = true;
+	test_kind.interrupt = run_the_younger_one;
+	run_jobs();
+	assert_waits(older->job_id, younger->upload_id);
+	run_until(younger->job_id, "dead");
+}
+
+static void test_of_two_that_wait_for_each_other_the_younger_gives_way_at_once(void **state)
+{
+	(void)state;
+	struct answer older, younger;
+	begin_circle(&older, &younger);
+	assert_state(younger.upload_id, "failed");
+	assert_int_equal(
+		query_int("SELECT COUNT(*) FROM upload WHERE error LIKE '%gave way%then: kontor jobs retry %'"), 1);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM job WHERE error LIKE '%gave way%' AND attempts = 0"), 1);
+	run_until(older.job_id, "done");
+	assert_int_equal(verdict_rows(older.upload_id, "ok"), SHARED_ROWS);
+	ok(kontor_db_transaction(conn, tx_retry, &younger.job_id, &err));
+	run_until(younger.job_id, "done");
+	assert_int_equal(verdict_rows(younger.upload_id, "already_exists"), SHARED_ROWS);
+	assert_int_equal(query_int("SELECT COUNT(*) FROM test_item WHERE accepted = 1"), SHARED_ROWS);
+}
+
+/* What the older one waited for is gone with the younger one's first life. */
+static void test_one_that_gave_way_and_is_retried_too_early_waits(void **state)
+{
+	(void)state;
+	struct answer older, younger;
+	begin_circle(&older, &younger);
+	ok(kontor_db_exec(conn, "UPDATE job_chunk SET state = 'queued', run_at_ms = ? WHERE job_id = ?",
+			  KONTOR_PARAMS(P_INT(kontor_now_ms() + DAY), P_UINT(older.job_id)), NULL, &err));
+	ok(kontor_db_transaction(conn, tx_retry, &younger.job_id, &err));
+	for (int i = 0; i < 3; i++)
+		wake_and_run(younger.job_id);
+	assert_waits(younger.job_id, older.upload_id);
+}
+
+static void test_the_older_one_waits_as_long_as_the_younger_one_takes(void **state)
+{
+	(void)state;
+	struct answer older = send_shared(false);
+	ok(kontor_db_exec(conn, "UPDATE job SET run_at_ms = ?", KONTOR_PARAMS(P_INT(kontor_now_ms() + DAY)), NULL,
+			  &err));
+	struct answer younger = send_shared(true);
+	test_kind.waits = test_kind.approval = true;
+	run_jobs();
+	assert_state(younger.upload_id, "waiting_approval");
+	for (int i = 0; i < 12; i++) /* oftener than a failure is tried again */
+		wake_and_run(older.job_id);
+	assert_waits(older.job_id, younger.upload_id);
+	test_kind.approval = false;
+	run_until(younger.job_id, "done");
+	run_until(older.job_id, "done");
+	assert_int_equal(verdict_rows(older.upload_id, "already_exists"), SHARED_ROWS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +409,9 @@ int main(void)
 		cmocka_unit_test_setup(test_once_its_bytes_are_deleted_a_retry_is_refused_at_once, reset),
 		cmocka_unit_test_setup(test_bytes_are_not_deleted_under_an_upload_that_is_just_tried_again, reset),
 		cmocka_unit_test_setup(test_a_failed_report_of_rejects_is_tried_again, reset),
+		cmocka_unit_test_setup(test_of_two_that_wait_for_each_other_the_younger_gives_way_at_once, reset),
+		cmocka_unit_test_setup(test_one_that_gave_way_and_is_retried_too_early_waits, reset),
+		cmocka_unit_test_setup(test_the_older_one_waits_as_long_as_the_younger_one_takes, reset),
 	};
 	return cmocka_run_group_tests(tests, start, stop);
 }

@@ -95,6 +95,13 @@ struct kontor_identity {
 	uint8_t facts[KONTOR_IDENTITY_SIZE]; /* equal identity and other facts: a contradiction */
 };
 
+/* For apply(): what becomes of a row depends on a line of another upload, which may still be cancelled. Returns a code
+ * that apply() has to return at once: its transaction rolls back, and the job comes back by itself until that upload
+ * has ended. Where uploads wait for each other in a circle, the job of the youngest is dead instead: it takes back what
+ * it did, so that the others go on, and can be tried again. Never 0. */
+int kontor_upload_wait(kontor_conn *tx, uint64_t upload_id, uint64_t other_id, uint64_t other_line,
+		       struct kontor_error *err);
+
 struct kontor_upload_kind {
 	const char *name; /* "billing-items" */
 	const struct kontor_column *columns;

@@ -23,6 +23,8 @@ static const char SQL_JOB_INSERT[] =
 	"VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', 'plan', " DB_NOW_MS ")";
 static const char SQL_JOB_BY_KEY[] =
 	"SELECT job_id FROM job WHERE unique_key = ?";
+static const char SQL_JOB_RIVAL[] =
+	"SELECT job_id FROM job WHERE unique_key = (SELECT unique_name FROM job WHERE job_id = ?)";
 static const char SQL_JOB_WAKE[] =
 	"UPDATE job SET wakes = wakes + 1, run_at_ms = 0 WHERE job_id = ? AND finished_ms = 0";
 static const char SQL_CHUNKS_WAKE[] =

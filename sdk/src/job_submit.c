@@ -117,6 +117,18 @@ int kontor_job_cancel(kontor_conn *tx, uint64_t job_id, struct kontor_error *err
 	return rc;
 }
 
+static int fail_rival(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
+{
+	int64_t rival = 0;
+	int rc = kontor_db_query_int(tx, SQL_JOB_RIVAL, KONTOR_PARAMS(P_UINT(job_id)), &rival, err);
+	return rc && rc != KONTOR_E_NOT_FOUND
+		       ? rc
+		       : kontor_fail(err, KONTOR_E_CONFLICT,
+				     "job %llu: job %lld is for the same thing and has not ended yet: wait for its end "
+				     "(kontor jobs follow %lld); a retry is of use only if that one ends badly",
+				     (unsigned long long)job_id, (long long)rival, (long long)rival);
+}
+
 int kontor_job_retry(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 {
 	struct standing job = {0};
@@ -137,8 +149,7 @@ int kontor_job_retry(kontor_conn *tx, uint64_t job_id, struct kontor_error *err)
 	struct kontor_error failure = KONTOR_ERROR_INIT;
 	rc = kontor_db_exec(tx, SQL_JOB_RESTART, KONTOR_PARAMS(P_UINT(job_id)), NULL, &failure);
 	if (rc == KONTOR_E_CONFLICT)
-		return kontor_fail(err, rc, "job %llu: another job for the same thing has not ended yet",
-				   (unsigned long long)job_id);
+		return fail_rival(tx, job_id, err);
 	if (rc)
 		return kontor_fail(err, rc, "%s", failure.message);
 	session_wake(tx, job.lane);

@@ -19,7 +19,7 @@ enum exit_code {
 	EXIT_REFUSED = 1, /* refused, failed, cancelled, unbalanced */
 	EXIT_USAGE = 2,
 	EXIT_RETRY = 3,   /* nothing was done, worth a retry */
-	EXIT_UNKNOWN = 4, /* perhaps done: the same command again finds out */
+	EXIT_UNKNOWN = 4, /* perhaps done; what finds out is said (struct command, when_unknown) */
 };
 
 struct cli {
@@ -33,8 +33,9 @@ struct cli {
 	const char *region;         /* whose home datacenter is asked; NULL: none is named */
 	const char *user;           /* --as; NULL: whoever the kernel says */
 	bool json;
-	bool under_way;        /* it has changed something */
-	kontor_client *client; /* NULL until the first call */
+	bool under_way;           /* it has changed something */
+	const char *when_unknown; /* what is said after an unknown outcome; NULL: that repeating does nothing twice */
+	kontor_client *client;    /* NULL until the first call */
 };
 
 /* ARG_ANY_ID: decimal digits, or base32 with a check symbol (kontor/ids.h). */
@@ -65,6 +66,8 @@ struct command {
 	const char *columns;       /* of a list, for people: "job_id kind state"; NULL: the first row's keys */
 	const char *result_method; /* run_job: shows the end, called with result_arg; NULL: the job's own result */
 	const char *result_arg;
+	/* After an unknown outcome, where the same command again might do something twice; NULL: it does not. */
+	const char *when_unknown;
 	/* Adds to an answer what did not fit into one message; NULL: nothing. An exit code. */
 	int (*complete)(struct cli *cli, json_t *object);
 
@@ -115,7 +118,7 @@ void command_print_synopsis(const struct command *command);
 /* ---- method_call.c ---- */
 
 /* Says the error on stderr and gives the exit code of its class. */
-int report_error(const struct kontor_error *err);
+int report_error(const struct cli *cli, const struct kontor_error *err);
 int exit_code_of(int code);
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 

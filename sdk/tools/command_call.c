@@ -234,6 +234,7 @@ static const struct command commands[] = {
 	 .example = "kontor call settlement.find region=SG shop=880000000001",
 	 COMMAND_ARGS(call_args),
 	 .more_operands = true,
+	 .when_unknown = "look what became of it: the same call again is a new one, with a key of its own",
 	 .run = run_call},
 };
 

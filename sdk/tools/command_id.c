@@ -226,7 +226,9 @@ static const struct command commands[] = {
 	 COMMAND_ARGS(evict_args),
 	 .run = run_object,
 	 .method = "idgen.evict",
-	 .changes = true},
+	 .changes = true,
+	 .when_unknown = "kontor id slots tells; the same command again would take the slot away from whoever has it "
+			 "by then"},
 	{.words = "id fence",
 	 .help = "Makes the unit drop what it has reserved: after its machine was copied.",
 	 .example = "kontor id fence -e ipc:///run/kontor/ids-a.sock",

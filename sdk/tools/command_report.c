@@ -120,6 +120,9 @@ static const struct command_arg report_args[] = {
 	 "the CSV file to write, or to replace; it is there when it is whole, readable by its owner alone"},
 };
 
+#define WHEN_UNKNOWN                                                                                                   \
+	"the report may be under way (kontor jobs list); the same command again makes another one, nothing else"
+
 static const struct command commands[] = {
 	{.words = "report items",
 	 .help = "Writes the billing items of a window that count.",
@@ -127,20 +130,23 @@ static const struct command commands[] = {
 	 COMMAND_ARGS(report_args),
 	 .run = run_report,
 	 .method = "settlement.report_items",
-	 .changes = true},
+	 .changes = true,
+	 .when_unknown = WHEN_UNKNOWN},
 	{.words = "report payouts",
 	 .help = "Writes the payouts of a window's run.",
 	 COMMAND_ARGS(report_args),
 	 .run = run_report,
 	 .method = "payout.report_payouts",
-	 .changes = true},
+	 .changes = true,
+	 .when_unknown = WHEN_UNKNOWN},
 	{.words = "report rejects",
 	 .help = "Writes what was rejected so far of the uploads that began during a window; of payees, until their "
-		 "bytes are deleted (upload_keep_days).",
+		 "bytes are deleted (upload_keep_days), and without the rows, which hold bank accounts.",
 	 COMMAND_ARGS(report_args),
 	 .run = run_report,
 	 .method = "upload.report_rejects",
-	 .changes = true},
+	 .changes = true,
+	 .when_unknown = WHEN_UNKNOWN},
 };
 
 const struct command_group report_commands = {commands, sizeof(commands) / sizeof(commands[0])};

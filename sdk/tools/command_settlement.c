@@ -43,7 +43,9 @@ static const struct command commands[] = {
 	 COMMAND_ARGS(close_args),
 	 .run = run_job,
 	 .method = "settlement.close",
-	 .changes = true},
+	 .changes = true,
+	 .when_unknown = "kontor settlement windows tells; the same command again with --window does nothing twice, "
+			 "without it, it might close the next window"},
 	{.words = "settlement manual",
 	 .help = "Shows the run that pays what a manual-settlement upload claims; goes on if it had ended too early.",
 	 .example = "kontor settlement manual --region SG --upload 1234567890123456789 --follow",

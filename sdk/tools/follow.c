@@ -50,9 +50,9 @@ static int report_end(const msgpack_object *job, const char *state)
 	return kontor_code_outcome(code) == KONTOR_OUTCOME_NOTHING ? EXIT_RETRY : EXIT_REFUSED;
 }
 
-static int report_lost(uint64_t job_id, bool begun, const struct kontor_error *err)
+static int report_lost(const struct cli *cli, uint64_t job_id, bool begun, const struct kontor_error *err)
 {
-	int code = report_error(err);
+	int code = report_error(cli, err);
 	if (begun)
 		complain("the job goes on; follow it with: kontor jobs follow %llu", (unsigned long long)job_id);
 	return code == EXIT_UNKNOWN ? EXIT_RETRY : code;
@@ -101,7 +101,7 @@ static int follow_to_end(struct cli *cli, const struct follow *follow, kontor_bo
 		}
 		if (rc) {
 			progress_end(&progress);
-			return report_lost(follow->job_id, begun, &err);
+			return report_lost(cli, follow->job_id, begun, &err);
 		}
 		const msgpack_object *job = kontor_body_map(body);
 		kontor_body_free(*ret_job);

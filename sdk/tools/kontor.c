@@ -159,6 +159,7 @@ static int run(struct cli *cli, const struct command *command, int argc, char **
 		cli->runtime_folder = DEFAULT_RUNTIME;
 	if (code == EXIT_DONE) {
 		take_region(cli, &line);
+		cli->when_unknown = command->when_unknown;
 		code = command->run(cli, &line);
 	}
 	command_line_free(&line);

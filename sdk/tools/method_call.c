@@ -46,11 +46,12 @@ int exit_code_of(int code)
 	}
 }
 
-int report_error(const struct kontor_error *err)
+int report_error(const struct cli *cli, const struct kontor_error *err)
 {
 	complain("%s", err->message);
 	if (kontor_code_outcome(err->code) == KONTOR_OUTCOME_UNKNOWN)
-		fputs("kontor: the same command again finds out, and does nothing twice\n", stderr);
+		complain("%s", cli->when_unknown ? cli->when_unknown
+						 : "the same command again finds out, and does nothing twice");
 	return exit_code_of(err->code);
 }
 
@@ -119,7 +120,7 @@ static int call(struct cli *cli, const char *method, kontor_writer *args, const 
 		return EXIT_DONE;
 	if (rc == KONTOR_E_UNKNOWN_OUTCOME && !key)
 		err.code = KONTOR_E_UNAVAILABLE;
-	return report_error(&err);
+	return report_error(cli, &err);
 }
 
 int call_reading(struct cli *cli, const char *method, kontor_writer *args, kontor_body **ret_reply)

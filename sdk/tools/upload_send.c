@@ -26,6 +26,7 @@ struct sending {
 	uint64_t upload_id;
 	unsigned char *piece;
 	struct progress progress;
+	char advice[192]; /* how the same command goes on, once this one is broken off */
 };
 
 static int out_of_memory(void)
@@ -34,8 +35,8 @@ static int out_of_memory(void)
 	return EXIT_REFUSED;
 }
 
-/* Reads the file once before sending: its hash finds the same bytes, sent before or half sent. */
-static int hash_file(struct sending *s)
+/* Reads the input to its end. */
+static int hash_input(struct sending *s)
 {
 	size_t got = 1;
 	progress_begin(&s->progress, "reading", "B");
@@ -51,7 +52,14 @@ static int hash_file(struct sending *s)
 	s->bytes = source_offset(s->source);
 	s->hashed = true;
 	EVP_DigestFinal_ex(s->hash, s->sha256, NULL);
-	return source_seek(s->source, 0);
+	return EXIT_DONE;
+}
+
+/* Before sending: a file's hash finds the same bytes, sent before or half sent. */
+static int hash_file(struct sending *s)
+{
+	int code = source_is_stream(s->source) ? EXIT_DONE : hash_input(s);
+	return code == EXIT_DONE && s->hashed ? source_seek(s->source, 0) : code;
 }
 
 static const char *base_name(const char *path)
@@ -196,16 +204,32 @@ static int check_same_file(const struct sending *s, const msgpack_object *upload
 	return EXIT_REFUSED;
 }
 
-static int check_receiving(const msgpack_object *upload)
+static void take_answer(struct upload_sent *ret, kontor_body *answer)
 {
-	char state[24];
-	unsigned long long upload_id = kontor_get_uint(upload, "upload_id", 0);
+	const msgpack_object *map = kontor_body_map(answer);
+	kontor_body_free(ret->body);
+	ret->body = answer;
+	ret->upload_id = kontor_get_uint(map, "upload_id", ret->upload_id);
+	ret->job_id = kontor_get_uint(map, "job_id", 0);
+	ret->repeated = kontor_get_bool(map, "repeated", false);
+}
+
+/* Nothing is missing of it: its file, and so what became of it, is what was asked for. */
+static int take_finished(struct sending *s, const struct upload_sent *ret)
+{
+	const msgpack_object *upload = kontor_body_map(ret->body);
+	char state[24], why[512];
 	kontor_get_string(upload, "state", state, sizeof(state));
-	if (strcmp(state, "receiving") == 0)
-		return EXIT_DONE;
-	complain("upload %llu is %s: only one that is still receiving goes on; see: kontor upload show %llu", upload_id,
-		 state, upload_id);
-	return EXIT_REFUSED;
+	kontor_get_string(upload, "error", why, sizeof(why));
+	if (!ret->job_id || strcmp(state, "cancelled") == 0 || strcmp(state, "refused") == 0 ||
+	    strcmp(state, "failed") == 0) {
+		complain("upload %llu is %s, no row of it counts (without --resume the file becomes another "
+			 "upload)%s%s",
+			 (unsigned long long)ret->upload_id, state, why[0] ? ": " : "", why);
+		return EXIT_REFUSED;
+	}
+	int code = s->hashed ? EXIT_DONE : hash_input(s);
+	return code == EXIT_DONE ? check_same_file(s, upload) : code;
 }
 
 /* --resume: the upload's own row says how far it is. */
@@ -220,15 +244,15 @@ static int find_broken_off(struct sending *s, const struct command_line *line, u
 	kontor_writer_free(args);
 	if (code != EXIT_DONE)
 		return code;
+	char state[24];
+	take_answer(ret, upload);
 	*ret_offset = kontor_get_uint(kontor_body_map(upload), "received_bytes", 0);
-	ret->upload_id = upload_id;
+	kontor_get_string(kontor_body_map(upload), "state", state, sizeof(state));
 	code = check_same_command(kontor_body_map(upload), line);
-	if (code == EXIT_DONE)
-		code = check_receiving(kontor_body_map(upload));
-	if (code == EXIT_DONE)
-		code = check_same_file(s, kontor_body_map(upload));
-	kontor_body_free(upload);
-	return code;
+	if (code != EXIT_DONE)
+		return code;
+	ret->repeated = strcmp(state, "receiving") != 0;
+	return ret->repeated ? take_finished(s, ret) : check_same_file(s, kontor_body_map(upload));
 }
 
 static int finish(struct sending *s, kontor_body **ret_reply)
@@ -241,16 +265,6 @@ static int finish(struct sending *s, kontor_body **ret_reply)
 	int code = call_changing(s->cli, "upload.finish", args, ret_reply);
 	kontor_writer_free(args);
 	return code;
-}
-
-static void take_answer(struct upload_sent *ret, kontor_body *answer)
-{
-	const msgpack_object *map = kontor_body_map(answer);
-	kontor_body_free(ret->body);
-	ret->body = answer;
-	ret->upload_id = kontor_get_uint(map, "upload_id", ret->upload_id);
-	ret->job_id = kontor_get_uint(map, "job_id", 0);
-	ret->repeated = kontor_get_bool(map, "repeated", false);
 }
 
 /* A new upload, or one that is known. *ret_offset: what it has of the file. */
@@ -269,37 +283,51 @@ static int announce(struct sending *s, const struct command_line *line, struct u
 	return EXIT_DONE;
 }
 
-/* What is said when the sending is broken off, by whatever. */
-static void advise(const struct sending *s, char *out, size_t size)
+/* What is said when this command is broken off, by whatever. While it sends, the upload is found by the file's bytes.
+ */
+static void advise_sending(struct sending *s)
 {
 	if (source_is_stream(s->source))
-		snprintf(out, size,
+		snprintf(s->advice, sizeof(s->advice),
 			 "what was sent is kept: the same command with --resume %llu and the same input goes on there",
 			 (unsigned long long)s->upload_id);
 	else
-		snprintf(out, size, "what was sent is kept: the same command goes on there");
+		snprintf(s->advice, sizeof(s->advice), "what was sent is kept: the same command goes on there");
+	s->cli->when_unknown = s->advice;
+	interrupt_says("\nkontor: %s\n", s->advice);
+}
+
+/* From here on it may have become a job, and the same bytes another upload: of rules and payees they may be meant. */
+static void advise_finishing(struct sending *s)
+{
+	snprintf(s->advice, sizeof(s->advice),
+		 "the same command with --resume %llu%s finds out what became of it, and does nothing twice",
+		 (unsigned long long)s->upload_id, source_is_stream(s->source) ? " and the same input" : "");
+	s->cli->when_unknown = s->advice;
+	interrupt_says("\nkontor: %s\n", s->advice);
 }
 
 static int send_file(struct sending *s, const struct command_line *line, struct upload_sent *ret)
 {
-	char advice[160];
 	kontor_body *answer = NULL;
 	uint64_t offset = 0;
-	int code = source_is_stream(s->source) ? EXIT_DONE : hash_file(s);
+	int code = hash_file(s);
 	if (code == EXIT_DONE)
 		code = announce(s, line, ret, &offset);
 	if (code != EXIT_DONE || ret->repeated || ret->job_id)
 		return code;
 	s->upload_id = ret->upload_id;
-	advise(s, advice, sizeof(advice));
-	interrupt_says("\nkontor: %s\n", advice);
+	advise_sending(s);
 	code = send_pieces(s, offset);
-	if (code == EXIT_DONE)
+	if (code == EXIT_DONE) {
+		advise_finishing(s);
 		code = finish(s, &answer);
+	}
 	if (code == EXIT_DONE)
 		take_answer(ret, answer);
-	else if (code != EXIT_REFUSED) /* a refusal would be the same again */
-		complain("%s", advice);
+	else if (code != EXIT_REFUSED && code != EXIT_UNKNOWN)
+		complain("%s", s->advice); /* an unknown outcome has said it; a refusal would be the same again */
+	s->cli->when_unknown = NULL;       /* it points into s; what follows only reads */
 	return code;
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator is told when something is off: files that cannot be written, interrupted commands, the wrong upload."""
+import contextlib
 import os
 import pty
 import select
@@ -9,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from scenario import BUILD, HEADER, Scenario, item
+from scenario import BUILD, HEADER, Scenario, Service, item
 
 KONTOR = BUILD / "bin/kontor"
 WEEK = ("--region", "SG", "--window", "2026-W45")
@@ -132,8 +133,7 @@ class Interrupted(Operator):
         self.assertIn("is of user", resume(path, "--dry-run", "--as", "bob"))
         self.assertEqual(self.kontor.json("upload", "show", upload_id)["received_bytes"], received)
         self.assertVerdicts(self.upload(path, "--dry-run", "--resume", upload_id), ok=600_000)
-        self.assertIn(f"is dry_run: only one that is still receiving goes on; see: kontor upload show {upload_id}",
-                      resume(path, "--dry-run"))
+        self.assertIn("another file", resume(changed, "--dry-run"))                 # nor is it told what became of this one
 
     def test_ctrl_c_while_following_says_that_the_job_goes_on(self):
         path = self.long_file("F", 200_000)
@@ -195,6 +195,115 @@ class DeadLetters(Operator):
         started = self.kontor.json("upload", self.file("shop,order\n1,2\n"), "--kind", "billing-items", "--region", "SG")
         self.refused("jobs", "follow", started["job_id"])
         self.assertIn("refused for good", self.refused("jobs", "retry", started["job_id"]))
+
+
+    def test_a_retry_beside_the_same_file_counts_nothing_twice(self):
+        """Each kind: the upload is dead, the operator uploads the file again, which is accepted, and somebody retries the dead one."""
+        tables, region, approver = ("billing_item", "payee", "shop_rule", "claim"), "TH", ("--as", "bob")
+        items = self.upload(self.items_file(*(item(order=f"R-{n}", id=70 + n) for n in range(4))), region=region)
+        files = {"billing-items": self.items_file(*(item(order=f"R-{n}") for n in range(4, 9))),
+                 "payees": self.file("shop_user_id,name,country,currency,iban\n7,Ann,DE,THB,DE89370400440532013000\n"),
+                 "shop-rules": self.file("shop_user_id,rule,value\n7,hold,yes\n8,hold,no\n"),
+                 "manual-settlement": self.file("shop_user_id,billing_item_id\n880000000001,71\n880000000001,72\n")}
+        for table in tables:
+            self.kontor.sql(f"ALTER TABLE {table} ADD CONSTRAINT obstacle CHECK (region <> '{region}' OR upload_id <= {items['upload_id']})")
+        items_again = None
+        dead = {kind: self.kontor.json("upload", path, "--kind", kind, "--region", region) for kind, path in files.items()}
+        for upload in dead.values():
+            self.wait_for(lambda job_id=upload["job_id"]: self.kontor.sql("UPDATE job_chunk SET run_at_ms = 0 WHERE state = 'queued'")
+                          or self.kontor.json("jobs", "show", job_id)["state"] == "dead")
+        for table in tables:
+            self.kontor.sql(f"ALTER TABLE {table} DROP CONSTRAINT obstacle")
+        for kind, path in files.items():
+            again = self.upload(path, kind=kind, region=region)
+            items_again = again if kind == "billing-items" else items_again
+            if kind == "manual-settlement":
+                approval, = [row for row in self.kontor.lines("approval", "list", "--state", "pending")
+                             if row["subject_id"] == again["upload_id"]]
+                self.kontor.json("approval", "give", approval["approval_id"], *approver)
+                self.kontor.json("jobs", "follow", again["job_id"])
+        before = self.what_counts(tables, region)
+        self.kontor.sql(f"UPDATE job SET unique_key = unique_name WHERE job_id = {items_again['job_id']}")  # as if it still ran
+        self.assertIn(f"job {items_again['job_id']} is for the same thing and has not ended yet",
+                      self.refused("jobs", "retry", dead["billing-items"]["job_id"]))
+        self.kontor.sql(f"UPDATE job SET unique_key = NULL WHERE job_id = {items_again['job_id']}")
+        for kind, verdicts in (("billing-items", {"already_exists": 5}), ("payees", {"unchanged": 1}), ("shop-rules", {"unchanged": 2}),
+                               ("manual-settlement", {"already_claimed": 2})):
+            self.kontor.json("jobs", "retry", dead[kind]["job_id"])
+            self.assertEqual(self.kontor.json("jobs", "follow", dead[kind]["job_id"])["state"], "done")
+            shown = self.kontor.json("upload", "show", dead[kind]["upload_id"])
+            self.assertEqual(shown["state"], "accepted")
+            if "already_settled" in shown["verdicts"]:              # its manual run was faster
+                verdicts = {"already_settled": 2}
+            self.assertVerdicts(shown, **verdicts)
+        self.assertEqual(self.what_counts(tables, region), before)
+
+    def what_counts(self, tables, region):
+        """All rows, by the upload that they are of."""
+        return [self.kontor.sql(f"SELECT '{table}', upload_id, COUNT(*) FROM {table} WHERE region = '{region}' GROUP BY upload_id")
+                for table in tables]
+
+
+class UnknownOutcomes(Operator):
+    """The unit is killed while it does what was asked, and stays away: exit 4, with what finds out."""
+    RULES = "shop_user_id,rule,value\n7,hold,yes\n"
+    KIND = ("--kind", "shop-rules", "--region", "SG")
+
+    def killed_in(self, *commands):
+        """What each says on stderr. A command: the rows that it comes to wait for, how that statement begins, its arguments."""
+        with contextlib.ExitStack() as stack:
+            for rows, _, _ in commands:
+                stack.enter_context(self.kontor.session(f"BEGIN; SELECT 1 FROM {rows} FOR UPDATE"))
+            started = [self.start(*arguments) for _, _, arguments in commands]
+            for _, statement, _ in commands:
+                self.wait_for(lambda begin=statement: self.kontor.sql("SELECT 1 FROM information_schema.innodb_trx WHERE "
+                                                                      f"trx_state = 'LOCK WAIT' AND trx_query LIKE '{begin}%'"))
+            self.kontor.control("host-kill")
+            said = [command.communicate()[1] for command in started]        # each tries for a minute
+        self.kontor.control("host-up")
+        self.assertEqual([command.returncode for command in started], [4] * len(commands), said)
+        return said
+
+    def test_what_finds_out_is_said_and_does(self):
+        with Service(self.kontor.endpoint) as service:
+            upload_id = str(service.call("upload.begin", "b", kind="shop-rules", region="SG")["upload_id"])
+            service.call("upload.piece", "p", upload_id=int(upload_id), offset=0, data=self.RULES.encode())
+        self.kontor.json("payout", "hold", 8, "--region", "TW")
+        self.upload(self.items_file(item(order="U-1")), region="TH")
+        path, out, hold = self.file(self.RULES), self.scratch / "unknown.csv", ("payout", "hold", 9, "--region", "TW")
+        upload, report, held = self.killed_in(
+            (f"upload WHERE upload_id = {upload_id}", "SELECT region, kind, user", ("upload", path, *self.KIND, "--resume", upload_id)),
+            ("job", "INSERT INTO job ", ("report", "rejects", *WEEK, "--out", out)),
+            ("shop_rule_revision WHERE region = 'TW'", "%shop_rule_revision", hold))
+        self.assertIn(f"the same command with --resume {upload_id} finds out what became of it, and does nothing twice", upload)
+        self.assertNotIn("the same command again", upload)
+        self.assertIn("the same command again makes another one", report)
+        self.assertNotIn("nothing twice", report)
+        self.assertEqual(list(self.scratch.glob("unknown*")), [])
+        self.assertIn("the same command again finds out, and does nothing twice", held)
+        self.kontor.json(*hold)
+        self.assertFalse(self.kontor.json(*hold)["changed"])
+        self.check_resume(upload_id, path)
+
+    def check_resume(self, upload_id, path):
+        for repeated in False, True, True:
+            answer = self.upload(path, "--resume", upload_id, kind="shop-rules")
+            self.assertEqual((answer["upload_id"], answer["state"], answer["repeated"]), (upload_id, "accepted", repeated))
+            self.assertVerdicts(answer, ok=1)
+        stream, other = ("upload", "-", *self.KIND, "--resume", upload_id), self.RULES.replace("7", "8")
+        self.assertEqual(self.kontor.json(*stream, input=self.RULES)["upload_id"], upload_id)
+        self.assertIn("another file", self.refused("upload", self.file(other), *self.KIND, "--resume", upload_id))
+        code, _, error = self.kontor.run(*stream, input=other)
+        self.assertEqual(code, 1)
+        self.assertIn("another file", error)
+        self.assertEqual(self.count("upload", "region = 'SG'"), 1)
+
+    def test_one_of_which_nothing_counts_says_so(self):
+        started = self.kontor.json("upload", self.file("shop,rule\n1,2\n"), "--kind", "shop-rules", "--region", "MY")
+        self.refused("jobs", "follow", started["job_id"])
+        error = self.refused("upload", self.file("shop,rule\n1,2\n"), "--kind", "shop-rules", "--region", "MY", "--resume",
+                             started["upload_id"])
+        self.assertRegex(error, f"upload {started['upload_id']} is refused, no row of it counts .*: .*unknown column")
 
 
 class EmptyReports(Operator):

@@ -173,7 +173,10 @@ class CommandLine(Scenario):
         self.assertVerdicts(answer, ok=40_000)
         self.assertEqual(self.kontor.sql(f"SELECT pieces FROM upload WHERE upload_id = {upload_id}")[0][0],
                          str(-(-len(data) // 2 ** 20)))            # no piece came twice
-        self.assertIn(b"only one that is still receiving", resume(data).stderr)
+        again = resume(data)                                        # it is through: what became of it is told, nothing is sent
+        self.assertEqual(again.returncode, 0, again.stderr)
+        told = json.loads(again.stdout)
+        self.assertEqual((told["upload_id"], told["state"], told["repeated"]), (upload_id, "accepted", True))
 
     def test_a_killed_upload_goes_on_where_it_was(self):
         data = HEADER.encode() + b"\n" + b"".join(

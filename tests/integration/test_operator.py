@@ -18,11 +18,11 @@ BAD = item(order="a/b")
 
 
 class Operator(Scenario):
-    def wait_for(self, what, seconds=60):
+    def wait_for(self, what, seconds=60, every=0.01):
         deadline = time.monotonic() + seconds
         while not (found := what()):
             self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+            time.sleep(every)
         return found
 
     def start(self, *arguments, **options):
@@ -256,8 +256,10 @@ class UnknownOutcomes(Operator):
                 stack.enter_context(self.kontor.session(f"BEGIN; SELECT 1 FROM {rows} FOR UPDATE"))
             started = [self.start(*arguments) for _, _, arguments in commands]
             for _, statement, _ in commands:
+                # the server renews this table only when nobody has read it for 0.1 s
                 self.wait_for(lambda begin=statement: self.kontor.sql("SELECT 1 FROM information_schema.innodb_trx WHERE "
-                                                                      f"trx_state = 'LOCK WAIT' AND trx_query LIKE '{begin}%'"))
+                                                                      f"trx_state = 'LOCK WAIT' AND trx_query LIKE '{begin}%'"),
+                              every=0.15)
             self.kontor.control("host-kill")
             said = [command.communicate()[1] for command in started]        # each tries for a minute
         self.kontor.control("host-up")

@@ -48,22 +48,46 @@ static int write_row(kontor_job *job, const kontor_rows *rows, struct kontor_rep
 	return 0;
 }
 
-/* The cursor is upload and line of the last row. */
+/* Moves the cursor to the front of the next upload of the span; false: there is none. */
+static int find_next_upload(kontor_conn *tx, const kontor_job *job, const struct span *span,
+			    struct kontor_report_page *page, bool *ret_found, struct kontor_error *err)
+{
+	int64_t upload_id = 0;
+	int rc = kontor_db_query_int(tx, SQL_NEXT_UPLOAD_OF_SPAN,
+				     KONTOR_PARAMS(P_STRING(kontor_job_region(job)), P_UINT(page->cursor.first),
+						   P_INT(span->from_ms), P_INT(span->to_ms)),
+				     &upload_id, err);
+	*ret_found = rc == 0;
+	if (rc == 0)
+		page->cursor = (struct kontor_report_cursor){.first = (uint64_t)upload_id};
+	return rc == KONTOR_E_NOT_FOUND ? 0 : rc;
+}
+
+/* Upload by upload, so that a page costs what it has, however much is behind it. The cursor is upload and line of the
+ * last row. */
 static int write_page(void *self, kontor_conn *tx, kontor_job *job, struct kontor_report_page *page,
 		      struct kontor_error *err)
 {
 	struct span span = {0, 0};
-	uint64_t upload_id = page->cursor.first, line = page->cursor.second;
-	kontor_rows *rows = NULL;
+	bool found = page->cursor.first != 0;
 	(void)self;
 	int rc = find_span(job, &span, err);
-	if (!rc)
-		rc = kontor_db_query(tx, KONTOR_READ_ALL, SQL_LIST_REJECTS_OF_SPAN,
-				     KONTOR_PARAMS(P_STRING(kontor_job_region(job)), P_INT(span.from_ms),
-						   P_INT(span.to_ms), P_UINT(upload_id), P_UINT(upload_id),
-						   P_UINT(line), P_UINT(PAGE_ROWS)),
-				     &rows, err);
-	return rc ? rc : kontor_report_rows(page, job, rows, PAGE_ROWS, write_row, err);
+	if (!rc && !found)
+		rc = find_next_upload(tx, job, &span, page, &found, err);
+	page->last = !found;
+	while (!rc && found) {
+		kontor_rows *rows = NULL;
+		rc = kontor_db_query(
+			tx, KONTOR_READ_ALL, SQL_LIST_REJECTS_BEHIND,
+			KONTOR_PARAMS(P_UINT(page->cursor.first), P_UINT(page->cursor.second), P_UINT(PAGE_ROWS)),
+			&rows, err);
+		if (!rc)
+			rc = kontor_report_rows(page, job, rows, PAGE_ROWS, write_row, err);
+		if (rc || !page->last) /* the page is full */
+			return rc;
+		rc = find_next_upload(tx, job, &span, page, &found, err);
+	}
+	return rc;
 }
 
 static const struct kontor_report report = {

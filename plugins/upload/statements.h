@@ -78,8 +78,12 @@ static const char SQL_LIST_REJECTS[] =
 	"FROM upload u JOIN upload_reject r ON r.upload_id = u.upload_id "                                             \
 	"WHERE u.region = ? AND u.created_ms >= ? AND u.created_ms < ? "
 static const char SQL_COUNT_REJECTS_OF_SPAN[] = "SELECT COUNT(*) " REJECTS_OF_SPAN;
-static const char SQL_LIST_REJECTS_OF_SPAN[] =
-	"SELECT u.upload_id, u.kind, u.name, r.line_no, r.column_name, r.verdict, r.reason, r.raw " REJECTS_OF_SPAN
-	"AND (u.upload_id > ? OR (u.upload_id = ? AND r.line_no > ?)) ORDER BY u.upload_id, r.line_no LIMIT ?";
+static const char SQL_NEXT_UPLOAD_OF_SPAN[] =
+	"SELECT upload_id FROM upload WHERE region = ? AND upload_id > ? AND created_ms >= ? AND created_ms < ? "
+	"ORDER BY upload_id LIMIT 1";
+static const char SQL_LIST_REJECTS_BEHIND[] =
+	"SELECT u.upload_id, u.kind, u.name, r.line_no, r.column_name, r.verdict, r.reason, r.raw "
+	"FROM upload u JOIN upload_reject r ON r.upload_id = u.upload_id "
+	"WHERE u.upload_id = ? AND r.line_no > ? ORDER BY r.line_no LIMIT ?";
 
 #endif

@@ -140,6 +140,23 @@ class Reports(Scenario):
         self.assertEqual(self.report("rejects", region="MY", window=window), [])
         self.assertEqual(self.report("rejects", window="2026-W02"), [])
 
+    def test_a_report_of_rejects_goes_from_upload_to_upload_and_reads_each_row_once(self):
+        window = self.kontor.sql("SELECT DATE_FORMAT(DATE_ADD(NOW(), INTERVAL -3 HOUR), '%x-W%v')")[0][0]    # Sao Paulo's week
+        expected = []
+        for number, size in enumerate((700, 0, 5000, 1)):
+            path = self.file("\n".join([self.header(), item(order=f"fine-{number}", currency="BRL")] +
+                                       [item(order=f"bad-{n}", amount="x") for n in range(size)]) + "\n")
+            upload = self.kontor.json("upload", path, "--kind", "billing-items", "--region", "BR", "--follow")
+            expected += [(upload["upload_id"], str(3 + n)) for n in range(size)]
+        before = self.rows_read()
+        rows = self.report("rejects", region="BR", window=window)
+        read = self.rows_read() - before
+        self.assertTrue([(row["upload_id"], row["line"]) for row in rows] == expected, rows[:3])
+        self.assertLess(read, 4 * len(rows))                        # once for their number, once for the report, and what else runs
+
+    def rows_read(self):
+        return sum(int(value) for _, value in self.kontor.sql("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
+
     def test_a_report_of_rejects_has_no_bank_account(self):
         """What a job made is kept for a time of its own; an upload's rows may have to go before."""
         window = self.kontor.sql("SELECT DATE_FORMAT(DATE_ADD(NOW(), INTERVAL 8 HOUR), '%x-W%v')")[0][0]     # Taipei's week

@@ -166,12 +166,14 @@ class Hostile(unittest.TestCase):
                 stranger.socket.settimeout(60)
                 stranger.take(1)
             become_a_user()
-        self.assertEqual(self.unit.log().count('reason="its uid is no user in users.conf"'), 1)
-        self.assertEqual(self.await_counter("connections_cut", 1), 1)
+        # ours was a stranger's too, and goes with the other one where the guard came so late that it saw nobody send
+        cut = self.unit.log().count('reason="its uid is no user in users.conf"')
+        self.assertIn(cut, (1, 2))
+        self.assertEqual(self.await_counter("connections_cut", cut), cut)
         with Peer(self.unit.endpoint) as user:
             self.send_three_quarters(user)
             self.trickle(user)
-            self.assertEqual(self.status()["counters"]["connections_cut"], 1)
+            self.assertEqual(self.status()["counters"]["connections_cut"], cut)
 
     def test_a_stranger_who_was_quicker_than_the_guard_and_is_silent_then_is_cut_off(self):
         with Peer(self.unit.endpoint) as stranger, Peer(self.unit.endpoint) as other:
@@ -188,6 +190,7 @@ class Hostile(unittest.TestCase):
                 stranger.take(1)
             become_a_user()
             self.assertIn('reason="its uid is no user in users.conf"', self.unit.log())
+            self.assertEqual(self.service.call("kontor.ping")["state"], "ready")    # on a new connection
 
     def reload(self):
         before, until = self.unit.log().count("configuration read again"), time.monotonic() + 60
